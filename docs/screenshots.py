@@ -1,0 +1,106 @@
+"""Takes docs/screenshots from the running product: `make screenshots`."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+from playwright.async_api import Browser, Page, async_playwright
+
+from benchmarks.processes import environment, free_port, running, seconds_until_ok
+
+FOLDER = Path(__file__).parent / "screenshots"
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
+HEIGHTS = {1440: 900, 390: 844}
+THEMES = ("light", "dark")
+QUESTIONS = (
+    "Karen, write a short message to invite a customer to a call.",
+    "How do I get past the gatekeeper when cold calling?",
+)
+
+
+async def main() -> None:
+    """Take all pictures: welcome, answer, memory and error, both widths, both themes."""
+    FOLDER.mkdir(exist_ok=True)
+    chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        for width in HEIGHTS:
+            for theme in THEMES:
+                async with product() as url, opened(browser, url, width, theme) as page:
+                    await picture_a_conversation(page, f"{width}-{theme}")
+        async with product(OPENAI_BASE_URL="http://127.0.0.1:9/v1") as url:
+            for width in HEIGHTS:
+                for theme in THEMES:
+                    async with opened(browser, url, width, theme) as page:
+                        await ask(page, QUESTIONS[-1])
+                        await page.get_by_text("did not answer").wait_for()
+                        await take(page, f"error-{width}-{theme}")
+        await browser.close()
+
+
+async def picture_a_conversation(page: Page, name: str) -> None:
+    """Welcome, an answer with its steps unfolded, and the memory panel."""
+    await take(page, f"welcome-{name}")
+    for question in QUESTIONS:
+        await ask(page, question)
+        await page.wait_for_selector("#stop-button", state="attached")
+        await page.wait_for_selector("#stop-button", state="detached")
+    for step in (await page.locator("button[id^='step-']").all())[-2:]:
+        await step.click()
+    await take(page, f"answer-{name}")
+    await page.get_by_role("button", name="Memory").last.click()
+    await page.get_by_test_id("memory").first.wait_for()
+    await take(page, f"memory-{name}")
+
+
+@asynccontextmanager
+async def product(**settings: str) -> AsyncIterator[str]:
+    """The product on a fresh data folder, until the end of the block."""
+    with tempfile.TemporaryDirectory() as folder:
+        port = free_port()
+        command = [sys.executable, "-m", "orchestra", "serve", "--port", str(port)]
+        env = environment(ORCHESTRA_DATA_DIR=folder, PYTHONPATH=str(Path.cwd()), **settings)
+        async with running(command, Path(folder), env) as process:
+            url = f"http://127.0.0.1:{port}"
+            await seconds_until_ok(f"{url}/healthz", process)
+            async with httpx.AsyncClient(timeout=30) as client:
+                while not (await client.get(f"{url}/readyz")).json()["parts"]["embeddings"]["ok"]:
+                    await asyncio.sleep(0.5)
+            yield url
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, width: int, theme: str) -> AsyncIterator[Page]:
+    """A page of that width and theme."""
+    size = {"width": width, "height": HEIGHTS[width]}
+    context = await browser.new_context(viewport=size, color_scheme=theme)
+    page = await context.new_page()
+    await page.goto(url)
+    await page.wait_for_selector("#chat-input")
+    yield page
+    await context.close()
+
+
+async def ask(page: Page, text: str) -> None:
+    """Type and send."""
+    await page.click("#chat-input")
+    await page.keyboard.type(text)
+    await page.keyboard.press("Enter")
+
+
+async def take(page: Page, name: str) -> None:
+    """Save what the page shows once it is at rest."""
+    await page.wait_for_timeout(1500)
+    await page.screenshot(path=FOLDER / f"{name}.png")
+    print(f"{name}.png")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,44 @@
+"""Alive, ready, and in figures."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+
+from orchestra import metrics
+from orchestra.api.caller import House
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/healthz")
+async def alive() -> dict[str, str]:
+    """Whether the process answers."""
+    return {"status": "alive"}
+
+
+@router.get("/readyz")
+async def ready(house: House, response: Response) -> dict[str, Any]:
+    """Whether messages can be answered at full speed; 503 until then. Each part tells its state."""
+    parts = await house.status()
+    # Stale personas are served on purpose: they show here, and do not stop the traffic.
+    is_ready = all(part.ok for part in parts if part.part != "personas")
+    response.status_code = 200 if is_ready else 503
+    return {
+        "ready": is_ready,
+        "parts": {part.part: asdict(part) for part in parts},
+        "personas": asdict(house.roster.status()),
+    }
+
+
+@router.get("/metrics", response_class=Response)
+async def figures(house: House) -> Response:
+    """All figures, for Prometheus."""
+    personas = house.roster.status()
+    metrics.persona_age.set(personas.age_seconds)
+    metrics.persona_reloads.set(personas.reloads)
+    metrics.persona_failures.set(personas.failures)
+    return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -1,0 +1,360 @@
+"""Settings -> opened parts. The only place that picks adapters, opens and closes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from orchestra.accounts import Accounts
+from orchestra.conversation import Conversation
+from orchestra.database import Database, now
+from orchestra.errors import OrchestraError, StorageError
+from orchestra.llm.chat import ChatModel
+from orchestra.llm.embedded import MODEL_NAME, EmbeddedServer, shipped_voices
+from orchestra.llm.embedding import Embedder
+from orchestra.llm.voices import EmbeddedVoices
+from orchestra.memory.keeper import MemoryKeeper
+from orchestra.memory.records import MemoryRecords
+from orchestra.memory.vectors import VectorStore
+from orchestra.personas.files import PersonaFiles
+from orchestra.personas.roster import Roster
+from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Turn
+from orchestra.routing.lessons import Lessons
+from orchestra.routing.router import Router
+from orchestra.routing.subjects import read_examples
+from orchestra.settings import DEFAULT_BASE_URL, ROOT, Settings, read_settings
+from orchestra.types.conversation import Route
+from orchestra.types.persona import GENERAL
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PartStatus:
+    """One part of the house, for health, doctor and people."""
+
+    part: str
+    ok: bool
+    detail: str
+    fix: str = ""
+
+
+@dataclass
+class Orchestra:
+    """The opened house."""
+
+    settings: Settings
+    database: Database
+    accounts: Accounts
+    roster: Roster
+    embedder: Embedder
+    vectors: VectorStore
+    memory: MemoryKeeper
+    conversation: Conversation
+    speaker: ChatModel | EmbeddedVoices
+    lessons: Lessons
+    warming: asyncio.Task[None] | None = None
+    warming_error: str | None = None
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether everything that is loaded in the background is there."""
+        return self.warming is not None and self.warming.done() and self.warming_error is None
+
+    async def warm(self) -> None:
+        """Wait for what is loaded in the background.
+
+        Raises:
+            OrchestraError: a part could not be loaded.
+        """
+        if self.warming is not None:
+            await asyncio.shield(self.warming)
+
+    async def status(self) -> list[PartStatus]:
+        """Each part: what it is, whether it works, how to mend it."""
+        personas = self.roster.status()
+        stale = personas.last_error or ""
+        parts = [
+            PartStatus(
+                "personas",
+                not stale,
+                f"{personas.source}, revision {personas.revision}, {personas.age_seconds:.0f} s old"
+                + (f"; last error: {stale}" if stale else ""),
+                "Mend the file; it is read again within the TTL, or at 'orchestra personas reload'."
+                if stale
+                else "",
+            ),
+            await self._checked("database", self._check_database, "See the message."),
+            await self._checked("vectors", self._check_vectors, "Run 'orchestra doctor --repair'."),
+            await self._checked("model", self.speaker.check, "See the message, then try again."),
+        ]
+        if self.is_warm:
+            parts.append(PartStatus("embeddings", ok=True, detail=self.embedder.name))
+        else:
+            detail = self.warming_error or f"{self.embedder.name}, loading"
+            fix = "Run 'make setup'." if self.warming_error else "Wait a little."
+            parts.append(PartStatus("embeddings", ok=False, detail=detail, fix=fix))
+        return parts
+
+    async def _check_database(self) -> str:
+        async with self.database.read():
+            return self.database.description
+
+    async def _check_vectors(self) -> str:
+        vectors = await self.vectors.check()
+        late = f"; {self.memory.indexing_error}" if self.memory.indexing_error else ""
+        return f"{self.vectors.description}, {vectors} vectors{late}"
+
+    async def _checked(
+        self, part: str, check: Callable[[], Awaitable[str]], fix: str
+    ) -> PartStatus:
+        try:
+            async with asyncio.timeout(10):
+                return PartStatus(part, ok=True, detail=await check())
+        except (OrchestraError, TimeoutError) as exc:
+            return PartStatus(
+                part, ok=False, detail=str(exc) or "no answer within 10 seconds", fix=fix
+            )
+
+
+@asynccontextmanager
+async def open_orchestra(settings: Settings) -> AsyncIterator[Orchestra]:
+    """Open every part in order of use; close them in reverse.
+
+    What takes seconds (the embedding model, the router's examples, the embedded voices' prefixes)
+    is loaded by a task in the background; a message that comes earlier waits for it.
+
+    Raises:
+        OrchestraError: a part cannot be opened; the message says which, and what to do.
+    """
+    prepare_environment(settings)
+    async with AsyncExitStack() as stack:
+        database = Database(settings.data_dir, _secret(settings.database_url))
+        stack.push_async_callback(database.close)
+        await database.open()
+        log.info("Database: %s", database.description)
+
+        roster = Roster(PersonaFiles(settings.personas_dir), settings.persona_ttl_seconds)
+        stack.push_async_callback(roster.close)
+        await roster.current()
+
+        speaker, composer = await _open_model(settings, stack)
+        log.info("Model: %s", speaker.description)
+
+        embedder = Embedder(settings.embedding_model)
+        stack.push_async_callback(embedder.close)
+        lessons = Lessons(database, embedder)
+        examples = read_examples(settings.personas_dir / "domains.yaml")
+        router = Router(examples, embedder, lessons, settings.data_dir)
+
+        chroma_url = str(settings.chroma_url) if settings.chroma_url else None
+        vectors = VectorStore(settings.data_dir, chroma_url)
+        await vectors.open()
+        stack.push_async_callback(vectors.close)
+        log.info("Vectors: %s", vectors.description)
+        memory = MemoryKeeper(MemoryRecords(database), vectors, embedder, settings.memory_limit)
+        stack.push_async_callback(memory.close)
+        await memory.open()
+
+        orchestra = Orchestra(
+            settings=settings,
+            database=database,
+            accounts=Accounts(database),
+            roster=roster,
+            embedder=embedder,
+            vectors=vectors,
+            memory=memory,
+            lessons=lessons,
+            speaker=speaker,
+            conversation=Conversation(
+                roster, embedder, router, memory, composer, speaker, settings.message_limit
+            ),
+        )
+        orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
+        stack.push_async_callback(_stop, orchestra.warming)
+        yield orchestra
+
+
+_house: tuple[Orchestra, AsyncExitStack] | None = None
+
+
+async def running() -> Orchestra:
+    """The house of this process; opened on first need (as under `chainlit run app.py`).
+
+    Raises:
+        OrchestraError: it cannot be opened.
+    """
+    global _house  # noqa: PLW0603  # Chainlit's callbacks are module-level functions without a context
+    if _house is None:
+        stack = AsyncExitStack()
+        _house = await stack.enter_async_context(open_orchestra(read_settings())), stack
+    return _house[0]
+
+
+@asynccontextmanager
+async def running_as(settings: Settings) -> AsyncIterator[Orchestra]:
+    """Open the house and make it the one that `running` returns, until the end of the block.
+
+    Raises:
+        OrchestraError: it cannot be opened.
+    """
+    global _house  # noqa: PLW0603  # as in `running`
+    async with AsyncExitStack() as stack:
+        _house = await stack.enter_async_context(open_orchestra(settings)), stack
+        try:
+            yield _house[0]
+        finally:
+            _house = None
+
+
+@asynccontextmanager
+async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
+    """Open the accounts alone, for commands that need nothing else.
+
+    Raises:
+        StorageError: the database cannot be opened.
+    """
+    database = Database(settings.data_dir, _secret(settings.database_url))
+    try:
+        await database.open()
+        yield Accounts(database)
+    finally:
+        await database.close()
+
+
+def sign_in_is_on(settings: Settings | None = None) -> bool:
+    """Whether people have to sign in: an account exists, or an OAuth provider is set up.
+
+    Raises:
+        OrchestraError: the settings or the database cannot be read.
+    """
+    if oauth_is_set_up():
+        return True
+    known = settings or read_settings()
+
+    async def has_accounts() -> bool:
+        async with open_accounts(known) as accounts:
+            return bool(await accounts.names())
+
+    # In a thread of its own: callers may or may not be inside an event loop.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, has_accounts()).result()
+
+
+def oauth_is_set_up() -> bool:
+    """Whether the variables of one of Chainlit's OAuth providers are there."""
+    return any(
+        name.startswith("OAUTH_") and name.endswith("_CLIENT_ID") and value
+        for name, value in os.environ.items()
+    )
+
+
+def prepare_environment(settings: Settings) -> None:
+    """Tell vendors, through the only channel they read, to stay quiet and local."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    os.environ["ANONYMIZED_TELEMETRY"] = "False"
+    os.environ["OTEL_SDK_DISABLED"] = "true"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
+    os.environ["CHAINLIT_AUTH_SECRET"] = _kept_secret(settings.data_dir / "sign-in.secret")
+
+
+async def _open_model(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[ChatModel | EmbeddedVoices, Composer]:
+    """A real server where one is named, else the embedded model."""
+    speaker: ChatModel | EmbeddedVoices
+    if not settings.uses_embedded_model:
+        speaker = ChatModel(
+            base_url=str(settings.openai_base_url or DEFAULT_BASE_URL).rstrip("/"),
+            api_key=_secret(settings.openai_api_key) or "none",
+            model=settings.model,
+            timeout_seconds=settings.model_timeout_seconds,
+            concurrency=settings.model_concurrency,
+        )
+        stack.push_async_callback(speaker.close)
+        return speaker, FullComposer()
+    server = EmbeddedServer()
+    stack.push_async_callback(server.close)
+    address = await server.open()
+    wire = ChatModel(
+        base_url=address.base_url,
+        api_key=address.api_key,
+        model=MODEL_NAME,
+        timeout_seconds=settings.model_timeout_seconds,
+        concurrency=settings.model_concurrency,
+    )
+    speaker = EmbeddedVoices(wire, spare_slot=server.slots - 1)
+    stack.push_async_callback(speaker.close)
+    return speaker, SmallComposer(shipped_voices())
+
+
+async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> None:
+    try:
+        await orchestra.embedder.open()
+        await router.open()
+        log.info("Embeddings: %s", orchestra.embedder.name)
+        if isinstance(orchestra.speaker, EmbeddedVoices):
+            await _warm_voices(orchestra, orchestra.speaker, composer)
+    except OrchestraError as exc:
+        orchestra.warming_error = str(exc)
+        log.error("Not ready: %s", exc)  # noqa: TRY400  # foreseen: the message says it all
+        raise
+
+
+async def _warm_voices(orchestra: Orchestra, voices: EmbeddedVoices, composer: Composer) -> None:
+    personas = await orchestra.roster.current()
+    for persona in personas.members:
+        domain = persona.domains[0] if persona.domains else GENERAL
+        route = Route(domain=domain, persona_id=persona.id, confidence=1, reason="warm-up")
+        turn = Turn(
+            persona=persona,
+            personas=personas,
+            route=route,
+            text="Good morning.",
+            memories=(),
+            history=(),
+            now=now(),
+        )
+        await voices.warm(composer.compose(turn))
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+def _kept_secret(path: Path) -> str:
+    """A random secret of this data folder, readable by its owner alone.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except OSError as exc:
+        message = (
+            f"The data folder {path.parent} cannot be written ({exc.strerror or exc}). "
+            "Free space or permissions there, or set ORCHESTRA_DATA_DIR."
+        )
+        raise StorageError(message) from exc
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None

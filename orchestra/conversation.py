@@ -1,0 +1,284 @@
+"""The journey of a message: route, recall, compose, stream, remember.
+
+`Conversation.answer` is the product in one function. The screen, the HTTP API, the command line
+and the tests consume the same events.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import unicodedata
+import uuid
+from collections import OrderedDict, deque
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import Protocol
+
+from orchestra import metrics
+from orchestra.database import now
+from orchestra.errors import MessageError, StorageError
+from orchestra.llm.chat import Reply
+from orchestra.llm.embedding import Embedder
+from orchestra.memory.keeper import MemoryKeeper, importance_of
+from orchestra.memory.records import Owner, Record
+from orchestra.personas.roster import Roster
+from orchestra.prompts.compose import HISTORY_LIMIT, Composer, Turn
+from orchestra.routing.addressing import has_no_subject
+from orchestra.routing.router import Router
+from orchestra.types.conversation import (
+    Answered,
+    Delta,
+    Event,
+    Exchange,
+    Memory,
+    Message,
+    Prompt,
+    Recalled,
+    Route,
+    Routed,
+    Timings,
+)
+from orchestra.types.persona import Personas
+
+log = logging.getLogger(__name__)
+
+RECALL_LIMIT = 3
+_CONVERSATIONS_IN_MEMORY = 2000
+
+
+class Speaker(Protocol):
+    """A model that can be listened to: a real one, or the embedded voices."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
+        """Yield the reply piece by piece; `reply.text` is the answer once it has ended."""
+        ...
+
+
+class Conversation:
+    """Answers messages, one turn at a time."""
+
+    def __init__(  # noqa: PLR0913, PLR0917  # the parts of a turn, in order of use
+        self,
+        roster: Roster,
+        embedder: Embedder,
+        router: Router,
+        memory: MemoryKeeper,
+        composer: Composer,
+        speaker: Speaker,
+        message_limit: int = 20_000,
+    ) -> None:
+        self._roster = roster
+        self._embedder = embedder
+        self._router = router
+        self._memory = memory
+        self._composer = composer
+        self._speaker = speaker
+        self._message_limit = message_limit
+        self._recent: OrderedDict[tuple[str, str], deque[Exchange]] = OrderedDict()
+
+    async def answer(self, message: Message) -> AsyncGenerator[Event, None]:
+        """Answer one message: yields Routed, Recalled, Delta…, Answered.
+
+        Closing the generator stops the model. What was stopped or failed is not remembered; what
+        was Answered is, and survives a crash from then on.
+
+        Raises:
+            MessageError: the message is empty or too long.
+            PersonaError: no personas could be read at all, or the picked one does not exist.
+            LLMError: the model did not answer.
+            StorageError: memories could not be read.
+        """
+        with metrics.counted_failures():
+            async with aclosing(self._turn(message)) as events:
+                async for event in events:
+                    yield event
+                    if isinstance(event, Answered):
+                        _count(event)
+
+    async def _turn(self, message: Message) -> AsyncGenerator[Event, None]:
+        """The turn itself."""
+        watch = _Stopwatch()
+        text = self._readable(message.text)
+        message = message.model_copy(update={"text": text})
+        personas = await self._roster.current()
+        vector = await self._embedder.embed(text)
+        history = await self._history(message)
+        last_speaker = history[-1].persona_id if history else None
+        addressed = await self._router.route(message, vector, personas, last_speaker)
+        route, persona = addressed.route, personas.get(addressed.route.persona_id)
+        routed_ms = watch.elapsed_ms()
+        yield Routed(route=route, persona_name=persona.name, persona_role=persona.role)
+
+        owner = Owner(message.user_id, persona.id)
+        memories = await self._memory.recall(owner, text, vector, RECALL_LIMIT)
+        recalled_ms = watch.elapsed_ms()
+        yield Recalled(memories=tuple(memories))
+
+        turn = Turn(
+            persona=persona,
+            personas=personas,
+            route=route,
+            text=addressed.text,
+            memories=memories,
+            history=history,
+            now=now(),
+            temperature=message.temperature,
+            length=message.length,
+            max_tokens=message.max_tokens,
+            instructions=message.instructions,
+            revisable=message.revisable,
+        )
+        reply, first_token_ms = Reply(), None
+        async with aclosing(self._speaker.stream(self._composer.compose(turn), reply)) as pieces:
+            async for piece in pieces:
+                first_token_ms = first_token_ms or watch.elapsed_ms()
+                yield Delta(text=piece)
+        memory_id, notes = await self._remember(message, route, text, reply.text)
+        yield Answered(
+            persona_id=persona.id,
+            domain=route.domain,
+            answer=reply.text,
+            memories=tuple(memories),
+            timings_ms=Timings(
+                route=routed_ms,
+                recall=round(recalled_ms - routed_ms, 1),
+                first_token=first_token_ms,
+                total=watch.elapsed_ms(),
+            ),
+            usage=reply.usage,
+            model=self._speaker.name,
+            memory_id=memory_id,
+            notes=notes,
+        )
+
+    async def personas(self) -> Personas:
+        """Who can answer right now.
+
+        Raises:
+            PersonaError: they could not be read at all.
+        """
+        return await self._roster.current()
+
+    async def route(self, message: Message) -> Route:
+        """Route a message without answering it.
+
+        Raises:
+            MessageError: the message is empty or too long.
+            PersonaError: no personas could be read.
+        """
+        message = message.model_copy(update={"text": self._readable(message.text)})
+        personas = await self._roster.current()
+        vector = await self._embedder.embed(message.text)
+        history = await self._history(message)
+        last_speaker = history[-1].persona_id if history else None
+        return (await self._router.route(message, vector, personas, last_speaker)).route
+
+    async def teach(self, user_id: str, text: str, persona_id: str) -> None:
+        """Remember that this person wants this message answered by this persona.
+
+        Raises:
+            StorageError: it could not be kept.
+        """
+        await self._router.teach(user_id, self._readable(text), persona_id)
+
+    def _readable(self, text: str) -> str:
+        """The text as it is embedded and searched, without what no person typed.
+
+        Raises:
+            MessageError: nothing is left, or too much.
+        """
+        clean = "".join(map(_readable, text)).strip(" \n\t\u200b\u200d\ufeff")
+        if not clean:
+            message = "The message is empty. Type a question or a task."
+            raise MessageError(message)
+        if len(clean) > self._message_limit:
+            message = (
+                f"The message has {len(clean):,} characters; at most {self._message_limit:,} are "
+                "accepted. Shorten it, or split it into parts."
+            )
+            raise MessageError(message)
+        return clean
+
+    async def _history(self, message: Message) -> Sequence[Exchange]:
+        """The conversation so far, oldest first: given, at hand, or from the memories."""
+        if message.history is not None:
+            return message.history
+        if message.conversation_id is None:
+            return ()
+        key = (message.user_id, message.conversation_id)
+        if key not in self._recent:
+            remembered = await self._memory.newest(
+                message.user_id, conversation_id=message.conversation_id, limit=HISTORY_LIMIT
+            )
+            exchanges = [_exchange(memory) for memory in reversed(remembered)]
+            self._recent[key] = deque(exchanges, maxlen=HISTORY_LIMIT)
+            if len(self._recent) > _CONVERSATIONS_IN_MEMORY:
+                self._recent.popitem(last=False)
+        self._recent.move_to_end(key)
+        return tuple(self._recent[key])
+
+    async def _remember(
+        self, message: Message, route: Route, text: str, answer: str
+    ) -> tuple[str | None, tuple[str, ...]]:
+        """Keep the exchange; a failure is told beside the answer, which stands."""
+        if message.conversation_id is not None and message.history is None:
+            exchange = Exchange(message=text, reply=answer, persona_id=route.persona_id)
+            key = (message.user_id, message.conversation_id)
+            self._recent.setdefault(key, deque(maxlen=HISTORY_LIMIT)).append(exchange)
+        if has_no_subject(text):
+            return None, ()
+        record = Record(
+            owner=Owner(message.user_id, route.persona_id),
+            conversation_id=message.conversation_id,
+            domain=route.domain,
+            task=text,
+            decision=answer,
+            importance=importance_of(text, answer),
+            created_at=now(),
+            message_id=str(uuid.uuid4()),
+        )
+        try:
+            return await self._memory.remember(record), ()
+        except StorageError as exc:
+            log.error("An answer was given but not remembered: %s", exc)  # noqa: TRY400  # foreseen: the message says it all
+            return None, (f"This answer will not be remembered. {exc}",)
+
+
+def _count(answered: Answered) -> None:
+    timings = answered.timings_ms
+    metrics.answers.labels(answered.persona_id, answered.domain).inc()
+    metrics.before_model.observe((timings.route + timings.recall) / 1000)
+    if timings.first_token is not None:
+        metrics.first_token.observe(timings.first_token / 1000)
+    metrics.tokens.labels("prompt").inc(answered.usage.prompt_tokens)
+    metrics.tokens.labels("completion").inc(answered.usage.completion_tokens)
+
+
+def _readable(character: str) -> str:
+    """A character as it may stand in a message: no control characters, plain spaces."""
+    if character in "\n\t":
+        return character
+    category = unicodedata.category(character)
+    if category.startswith("Z"):
+        return " "
+    return "" if category in {"Cc", "Cs", "Co", "Cn"} else character
+
+
+class _Stopwatch:
+    """Milliseconds since it was made."""
+
+    def __init__(self) -> None:
+        self._started = time.perf_counter()
+
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._started) * 1000, 1)
+
+
+def _exchange(memory: Memory) -> Exchange:
+    return Exchange(message=memory.task, reply=memory.decision, persona_id=memory.persona_id)

@@ -1,0 +1,101 @@
+"""Every error the house raises on purpose.
+
+OrchestraError
+├── SettingsError                a variable is missing or wrong: names it
+├── MessageError                 a message that cannot be answered: empty, too long
+├── SignInError                  nobody, or the wrong person, is asking
+├── PersonaError
+│   ├── PersonaNotFoundError     names the id and the ids that exist
+│   ├── PersonaInvalidError      source, field, value, rule
+│   └── PersonaStoreError        the store does not answer, or refuses
+├── LLMError
+│   ├── LLMUnavailableError      no answer, a timeout, a cut stream, 429 or 5xx after retries
+│   ├── LLMRefusedError          4xx: key, model name, context length
+│   └── LLMReplyError            an answer that is not of the asked shape
+├── StorageError                 database, vectors or data folder cannot be used: says which
+├── MemoryNotFoundError          no such memory for this person
+└── EvaluationError              an evaluation file cannot be read: file and line
+
+One class per reaction, not per place. The doors decide what an error means for them: the
+table of HTTP codes is in `orchestra.api.app`, that of exit codes in `orchestra.cli`.
+"""
+
+from __future__ import annotations
+
+_LONGEST_VALUE = 80
+"""Characters of a wrong value that a message repeats."""
+
+
+class OrchestraError(Exception):
+    """Root of all errors raised on purpose; the message is written for people."""
+
+
+class SettingsError(OrchestraError):
+    """A setting is missing or wrong."""
+
+
+class MessageError(OrchestraError):
+    """The message cannot be answered as it is."""
+
+
+class SignInError(OrchestraError):
+    """The caller is not signed in, or may not do this."""
+
+
+class PersonaError(OrchestraError):
+    """Something is wrong with a persona."""
+
+
+class PersonaNotFoundError(PersonaError):
+    """No persona has this id."""
+
+    def __init__(self, persona_id: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"There is no persona '{persona_id}'. Known: {', '.join(known)}.")
+        self.persona_id = persona_id
+        self.known = known
+
+
+class PersonaInvalidError(PersonaError):
+    """A persona breaks a rule; one line says source, field, value and rule."""
+
+    def __init__(self, source: str, field: str, value: object, rule: str) -> None:
+        shown = repr(value)
+        if len(shown) > _LONGEST_VALUE:
+            shown = f"{shown[: _LONGEST_VALUE - 3]}..."
+        super().__init__(f"{source}: {field} is {shown}, but {rule}.")
+        self.source = source
+        self.field = field
+        self.value = value
+        self.rule = rule
+
+
+class PersonaStoreError(PersonaError):
+    """The place where personas live cannot be read."""
+
+
+class LLMError(OrchestraError):
+    """The language model did not do its part."""
+
+
+class LLMUnavailableError(LLMError):
+    """The model server did not answer, or stopped half-way; trying again may help."""
+
+
+class LLMRefusedError(LLMError):
+    """The model server refused the request; it will refuse it again until something changes."""
+
+
+class LLMReplyError(LLMError):
+    """The model answered, but not in the shape that was asked for."""
+
+
+class StorageError(OrchestraError):
+    """The database, the vectors or the data folder cannot be used."""
+
+
+class MemoryNotFoundError(OrchestraError):
+    """This person has no memory with this id."""
+
+
+class EvaluationError(OrchestraError):
+    """An evaluation file cannot be read."""

@@ -1,0 +1,1 @@
+"""Language models and text embeddings; the only floor that talks to them."""

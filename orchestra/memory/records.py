@@ -1,0 +1,327 @@
+"""Memories as rows, with full text: the source of truth."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from orchestra.database import Database, forgotten, memories
+from orchestra.memory.ranking import MOST_TERMS, Numbers
+from orchestra.types.conversation import Memory
+
+DECISION_CHARACTERS = 1200
+"""What is kept of a reply; the embedding reads no more than about this much."""
+
+Version = tuple[int, int]
+"""How many memories an owner has, and the newest one's number."""
+
+_NAMESPACE = uuid.UUID("6f0c2c1e-6d0c-5b0e-9a52-6f7263686573")
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose memories: one persona's, about one person."""
+
+    user_id: str
+    persona_id: str
+
+    @property
+    def scope(self) -> str:
+        """One word that stands for the owner in the full text index."""
+        digest = hashlib.sha256(f"{self.user_id}\0{self.persona_id}".encode()).hexdigest()
+        return f"o{digest[:24]}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A decision to be kept."""
+
+    owner: Owner
+    conversation_id: str | None
+    domain: str
+    task: str
+    decision: str
+    importance: float
+    created_at: datetime
+    message_id: str
+    """Names the exchange; the same one twice is kept once."""
+    pinned: bool = False
+    times: int = 1
+
+    @property
+    def id(self) -> str:
+        """The memory's id: the same for the same exchange of the same owner."""
+        name = f"{self.owner.user_id}\0{self.owner.persona_id}\0{self.message_id}"
+        return str(uuid.uuid5(_NAMESPACE, name))
+
+    @property
+    def text(self) -> str:
+        """What is embedded."""
+        return f"{self.task}\n{self.decision}"
+
+    def row(self, *, indexed: bool = False) -> dict[str, Any]:
+        """The row to insert."""
+        when = self.created_at.astimezone(UTC)
+        return {
+            "id": self.id,
+            "user_id": self.owner.user_id,
+            "persona_id": self.owner.persona_id,
+            "conversation_id": self.conversation_id,
+            "domain": self.domain,
+            "task": self.task,
+            "decision": self.decision[:DECISION_CHARACTERS],
+            "day": f"{when.day} {when:%B %Y}",
+            "scope": self.owner.scope,
+            "digest": hashlib.sha256(self.text.encode()).hexdigest(),
+            "importance": self.importance,
+            "pinned": self.pinned,
+            "times": self.times,
+            "created_at": when,
+            "indexed": indexed,
+        }
+
+
+class MemoryRecords:
+    """The table of memories; every query names its person."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, records: Sequence[Record], *, indexed: bool = False) -> None:
+        """Keep records, all or none; one that is there already stays as it is.
+
+        Raises:
+            StorageError: they could not be kept.
+        """
+        insert = self._insert(memories)
+        async with self._database.write() as connection:
+            await connection.execute(insert, [one.row(indexed=indexed) for one in records])
+
+    async def outline(self, owner: Owner) -> Sequence[sa.Row[*tuple[Any, ...]]]:
+        """number, id, conversation_id, created_at, pinned of all memories, oldest number first."""
+        columns = (
+            memories.c.number,
+            memories.c.id,
+            memories.c.conversation_id,
+            memories.c.created_at,
+            memories.c.pinned,
+        )
+        query = sa.select(*columns).where(_owned(owner)).order_by(memories.c.number)
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).all()
+
+    async def look(self, owner: Owner, terms: Sequence[str] = ()) -> tuple[Version, list[Numbers]]:
+        """Look at the owner's memories as they are now, in one statement.
+
+        Returns:
+            The version, which changes whenever a memory comes or goes, and per term the numbers
+            of the memories that contain it, in any form of it.
+        """
+        values = {"user_id": owner.user_id, "persona_id": owner.persona_id}
+        for index, term in enumerate(terms):
+            match = f'scope:"{owner.scope}" AND {{task decision day}}:"{term}"'
+            values[f"term{index}"] = match if self._database.is_sqlite else term
+        statement = _look_statement(len(terms), self._database.is_sqlite)
+        async with self._database.read() as connection:
+            found = {row[0]: row[1] for row in await connection.execute(statement, values)}
+        count, newest = found[-1].split(",")
+        return (int(count), int(newest)), [
+            _numbers(found.get(index)) for index in range(len(terms))
+        ]
+
+    async def get(self, user_id: str, ids: Iterable[str]) -> dict[str, Memory]:
+        """The person's memories with these ids, by id."""
+        query = sa.select(memories).where(
+            memories.c.user_id == user_id, memories.c.id.in_(list(ids))
+        )
+        async with self._database.read() as connection:
+            rows = (await connection.execute(query)).all()
+        return {row.id: _memory(row) for row in rows}
+
+    async def newest(
+        self,
+        user_id: str | None = None,
+        persona_id: str | None = None,
+        conversation_id: str | None = None,
+        limit: int = 100,
+    ) -> list[Memory]:
+        """The newest memories, newest first; `user_id` None is for administrators."""
+        query = sa.select(memories).order_by(memories.c.number.desc()).limit(limit)
+        for column, value in (
+            (memories.c.user_id, user_id),
+            (memories.c.persona_id, persona_id),
+            (memories.c.conversation_id, conversation_id),
+        ):
+            if value is not None:
+                query = query.where(column == value)
+        async with self._database.read() as connection:
+            return [_memory(row) for row in await connection.execute(query)]
+
+    async def pin(self, user_id: str, memory_id: str, *, pinned: bool) -> bool:
+        """Pin or unpin; False when the person has no such memory."""
+        change = memories.update().values(pinned=pinned)
+        change = change.where(memories.c.user_id == user_id, memories.c.id == memory_id)
+        async with self._database.write() as connection:
+            return (await connection.execute(change)).rowcount > 0
+
+    async def remove(
+        self,
+        user_id: str | None,
+        persona_id: str | None = None,
+        ids: Sequence[str] | None = None,
+    ) -> dict[str, list[str]]:
+        """Delete rows and note their vectors for removal, in one transaction.
+
+        Returns:
+            The ids that are gone, by persona.
+        """
+        chosen: sa.ColumnElement[bool] = sa.true()
+        if user_id is not None:
+            chosen = chosen & (memories.c.user_id == user_id)
+        if persona_id is not None:
+            chosen = chosen & (memories.c.persona_id == persona_id)
+        if ids is not None:
+            chosen = chosen & memories.c.id.in_(ids)
+        gone: dict[str, list[str]] = {}
+        async with self._database.write() as connection:
+            rows = (
+                await connection.execute(
+                    sa.select(memories.c.id, memories.c.persona_id).where(chosen)
+                )
+            ).all()
+            for row in rows:
+                gone.setdefault(row.persona_id, []).append(row.id)
+            if rows:
+                await connection.execute(memories.delete().where(chosen))
+                await connection.execute(
+                    forgotten.insert(),
+                    [{"id": row.id, "persona_id": row.persona_id} for row in rows],
+                )
+        return gone
+
+    async def merge(self, kept_id: str, older_id: str) -> None:
+        """Let a memory take the place of an older one that says the same."""
+        older_query = sa.select(memories).where(memories.c.id == older_id)
+        async with self._database.write() as connection:
+            older = (await connection.execute(older_query)).one_or_none()
+            if older is None:
+                return
+            change = memories.update().where(memories.c.id == kept_id)
+            values: dict[str, Any] = {"times": memories.c.times + older.times}
+            if older.pinned:
+                values["pinned"] = True
+            await connection.execute(change.values(**values))
+            await connection.execute(memories.delete().where(memories.c.id == older_id))
+            await connection.execute(
+                self._insert(forgotten), {"id": older_id, "persona_id": older.persona_id}
+            )
+
+    async def least_useful(self, owner: Owner, keep: int) -> list[str]:
+        """Ids beyond the `keep` most important and newest; never a pinned one."""
+        query = (
+            sa.select(memories.c.id)
+            .where(_owned(owner), memories.c.pinned.is_(False))
+            .order_by(memories.c.importance.desc(), memories.c.number.desc())
+            .offset(keep)
+        )
+        async with self._database.read() as connection:
+            return list((await connection.execute(query)).scalars())
+
+    async def unindexed(self, limit: int) -> list[sa.Row[Any]]:
+        """Rows that the vectors do not know yet, oldest first."""
+        query = sa.select(memories).where(memories.c.indexed.is_(False)).order_by(memories.c.number)
+        async with self._database.read() as connection:
+            return list((await connection.execute(query.limit(limit))).all())
+
+    async def mark_indexed(self, ids: Sequence[str]) -> None:
+        """Note that the vectors know these rows."""
+        change = memories.update().values(indexed=True).where(memories.c.id.in_(ids))
+        async with self._database.write() as connection:
+            await connection.execute(change)
+
+    async def mark_all_unindexed(self) -> int:
+        """Note that the vectors know nothing; returns how many rows there are to index."""
+        async with self._database.write() as connection:
+            return (await connection.execute(memories.update().values(indexed=False))).rowcount
+
+    async def to_remove(self) -> dict[str, list[str]]:
+        """Ids whose vectors still have to go, by persona."""
+        async with self._database.read() as connection:
+            rows = (await connection.execute(sa.select(forgotten))).all()
+        waiting: dict[str, list[str]] = {}
+        for row in rows:
+            waiting.setdefault(row.persona_id, []).append(row.id)
+        return waiting
+
+    async def removed(self, ids: Sequence[str]) -> None:
+        """Note that these vectors are gone."""
+        async with self._database.write() as connection:
+            await connection.execute(forgotten.delete().where(forgotten.c.id.in_(ids)))
+
+    async def erase(self) -> None:
+        """Overwrite what deleted rows and words left behind in the file.
+
+        Raises:
+            StorageError: the file could not be rewritten.
+        """
+        if self._database.is_sqlite:
+            async with self._database.write() as connection:
+                await connection.execute(
+                    sa.text("INSERT INTO memory_words(memory_words) VALUES ('optimize')")
+                )
+        await self._database.vacuum()
+
+    def _insert(self, table: sa.Table) -> sa.Insert:
+        """An insert that leaves a row alone whose id is there already."""
+        dialect = sqlite_insert if self._database.is_sqlite else postgresql_insert
+        return dialect(table).on_conflict_do_nothing(index_elements=["id"])
+
+
+@lru_cache(maxsize=2 * (MOST_TERMS + 1))
+def _look_statement(terms: int, sqlite: bool) -> sa.TextClause:  # noqa: FBT001  # private, two dialects
+    """The statement of `look`, made once per number of terms."""
+    owned = "user_id = :user_id AND persona_id = :persona_id"
+    if sqlite:
+        count = "count(*) || ',' || coalesce(max(number), 0)"
+        rows = "SELECT {0}, group_concat(rowid) FROM memory_words WHERE memory_words MATCH :term{0}"
+    else:
+        count = "count(*)::text || ',' || coalesce(max(number), 0)::text"
+        matches = f"{owned} AND words @@ plainto_tsquery('english', :term{{0}})"
+        rows = "SELECT {0}, string_agg(number::text, ',') FROM memories WHERE " + matches  # noqa: S608  # likewise
+    parts = [f"SELECT -1, {count} FROM memories WHERE {owned}"]  # noqa: S608  # no value is in it
+    parts += [rows.format(index) for index in range(terms)]
+    return sa.text(" UNION ALL ".join(parts))
+
+
+def _owned(owner: Owner) -> sa.ColumnElement[bool]:
+    return sa.and_(memories.c.user_id == owner.user_id, memories.c.persona_id == owner.persona_id)
+
+
+def _numbers(joined: str | None) -> Numbers:
+    if not joined:
+        return np.empty(0, dtype=np.int64)
+    return np.sort(np.fromstring(joined, dtype=np.int64, sep=","))
+
+
+def _memory(row: sa.Row[Any]) -> Memory:
+    when = row.created_at if row.created_at.tzinfo else row.created_at.replace(tzinfo=UTC)
+    return Memory(
+        id=row.id,
+        persona_id=row.persona_id,
+        user_id=row.user_id,
+        task=row.task,
+        decision=row.decision,
+        when=when,
+        pinned=row.pinned,
+        times=row.times,
+    )

@@ -1,0 +1,67 @@
+"""What is counted, for Prometheus. The journeys count; the HTTP door shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from orchestra.errors import OrchestraError
+
+registry = CollectorRegistry()
+
+_SECONDS = (0.01, 0.03, 0.06, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30, 60)
+
+answers = Counter(
+    "orchestra_answers_total", "Answers given.", ["persona", "domain"], registry=registry
+)
+failures = Counter(
+    "orchestra_failures_total", "Turns that failed, by kind of error.", ["kind"], registry=registry
+)
+before_model = Histogram(
+    "orchestra_before_model_seconds",
+    "Route and recall, before the model is asked.",
+    buckets=_SECONDS,
+    registry=registry,
+)
+first_token = Histogram(
+    "orchestra_first_token_seconds",
+    "From the message to the first word of the answer.",
+    buckets=_SECONDS,
+    registry=registry,
+)
+tokens = Counter(
+    "orchestra_tokens_total",
+    "Tokens, as the model server counts them.",
+    ["kind"],
+    registry=registry,
+)
+persona_age = Gauge(
+    "orchestra_personas_age_seconds", "Age of the personas in use.", registry=registry
+)
+persona_reloads = Gauge(
+    "orchestra_personas_reloads", "Successful reads of the persona store.", registry=registry
+)
+persona_failures = Gauge(
+    "orchestra_personas_failures", "Failed reads of the persona store.", registry=registry
+)
+
+
+@contextmanager
+def counted_failures() -> Iterator[None]:
+    """Count what is raised on purpose, by kind, and let it pass.
+
+    Raises:
+        OrchestraError: what was counted.
+    """
+    try:
+        yield
+    except OrchestraError as exc:
+        failures.labels(type(exc).__name__).inc()
+        raise
+
+
+def exposition() -> bytes:
+    """All figures in Prometheus' text format."""
+    return generate_latest(registry)

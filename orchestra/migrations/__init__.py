@@ -1,0 +1,1 @@
+"""Alembic's migrations of the house's tables; applied when the database is opened."""

@@ -1,0 +1,13 @@
+"""Run by Alembic: applies the migrations on the connection that `orchestra.database` hands over."""
+
+from alembic import context
+
+from orchestra.database import tables
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=tables,
+    render_as_batch=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,1 @@
+"""Who answers: read from a store, kept fresh by the roster, never half-loaded."""

@@ -1,0 +1,65 @@
+"""What is wrong with persona files, in words, without putting them to use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra.errors import PersonaInvalidError
+from orchestra.personas.files import read_persona
+from orchestra.types.persona import placeholders
+
+KNOWN_PLACEHOLDERS = frozenset(
+    {"task", "domain", "priority", "historical_decisions", "client_history", "context"}
+)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found in one file."""
+
+    source: str
+    ok: bool
+    detail: str
+
+
+def check(path: Path) -> list[Finding]:
+    """Look at one persona file, or at all of a folder."""
+    files = sorted(path.glob("*.md")) if path.is_dir() else [path]
+    if not files:
+        return [Finding(str(path), ok=False, detail="there is no persona file (NAME.md) here")]
+    findings = [_look_at(file) for file in files]
+    owner: dict[str, str] = {}
+    for file in files:
+        findings += _shared_domains(file, owner)
+    return findings
+
+
+def _look_at(file: Path) -> Finding:
+    try:
+        persona = read_persona(file)
+    except PersonaInvalidError as exc:
+        return Finding(file.name, ok=False, detail=str(exc).removeprefix(f"{file.name}: "))
+    except OSError as exc:
+        return Finding(file.name, ok=False, detail=f"cannot be read: {exc.strerror or exc}")
+    unknown = [name for name in placeholders(persona.template) if name not in KNOWN_PLACEHOLDERS]
+    if unknown:
+        listed = ", ".join(f"[{name}]" for name in unknown)
+        known = ", ".join(f"[{name}]" for name in sorted(KNOWN_PLACEHOLDERS))
+        detail = f"the prompt asks for {listed}, which nobody fills in. Known: {known}."
+        return Finding(file.name, ok=False, detail=detail)
+    return Finding(file.name, ok=True, detail=f"{persona.name}, revision {persona.revision}")
+
+
+def _shared_domains(file: Path, owner: dict[str, str]) -> list[Finding]:
+    try:
+        persona = read_persona(file)
+    except (PersonaInvalidError, OSError):
+        return []
+    findings = []
+    for domain in persona.domains:
+        if domain in owner:
+            detail = f"domain '{domain}' already belongs to {owner[domain]}"
+            findings.append(Finding(file.name, ok=False, detail=detail))
+        owner.setdefault(domain, persona.id)
+    return findings

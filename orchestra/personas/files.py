@@ -1,0 +1,203 @@
+"""Personas as Markdown files: front matter for names and numbers, sections for words."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from orchestra.errors import PersonaInvalidError, PersonaStoreError
+from orchestra.types.persona import Example, Persona, Personas
+
+_SECTIONS = ("Backstory", "Prompt", "Examples")
+_RULES = {
+    "greater_than_equal": "must be a number from 0 (not at all) to 1 (as strong as it gets)",
+    "less_than_equal": "must be a number from 0 (not at all) to 1 (as strong as it gets)",
+    "float_parsing": "must be a number from 0 to 1",
+    "float_type": "must be a number from 0 to 1",
+    "missing": "is required",
+    "extra_forbidden": "is not a known field; check its spelling",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "string_too_long": "is too long",
+    "too_long": "is too long",
+    "value_error": "must be a number from 0 to 1",
+}
+
+
+class PersonaFiles:
+    """A folder with one Markdown file per persona; the file's name is the persona's id."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.source = f"files {folder.name}"
+
+    async def load(self) -> Personas:
+        """Read all personas, in the order of their file names.
+
+        Raises:
+            PersonaStoreError: the folder cannot be read or holds no persona.
+            PersonaInvalidError: a file breaks a rule.
+        """
+        return await asyncio.to_thread(self._load)
+
+    def _load(self) -> Personas:
+        try:
+            paths = sorted(self.folder.glob("*.md"))
+            members = tuple(read_persona(path) for path in paths)
+            _no_shared_id(paths)
+        except OSError as exc:
+            message = f"Personas cannot be read from {self.folder}: {exc.strerror or exc}."
+            raise PersonaStoreError(message) from exc
+        if not members:
+            message = f"No persona in {self.folder}: put at least one NAME.md there."
+            raise PersonaStoreError(message)
+        _no_shared_domain(members)
+        return Personas(members=members, source=self.source)
+
+
+def read_persona(path: Path) -> Persona:
+    """Read one persona.
+
+    Raises:
+        PersonaInvalidError: the file breaks a rule.
+        OSError: the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise PersonaInvalidError(path.name, "text", exc.reason, "it must be UTF-8") from exc
+    fields, body = _split(path.name, text)
+    sections = _sections(path.name, body)
+    fields |= {
+        "id": path.stem.lower(),
+        "backstory": sections.get("Backstory", ""),
+        "template": sections.get("Prompt", ""),
+        "examples": _examples(path.name, sections.get("Examples", "")),
+    }
+    try:
+        return Persona.model_validate(fields)
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        missing = first["type"] == "missing"
+        value = None if missing else first["input"]
+        rule = f"it {_RULES.get(first['type'], 'breaks a rule: ' + first['msg'])}"
+        raise PersonaInvalidError(path.name, field, value, rule) from exc
+
+
+def write_persona(persona: Persona) -> str:
+    """Return the Markdown file of a persona; `read_persona` reads it back unchanged."""
+    head = {
+        "name": persona.name,
+        "role": persona.role,
+        "domains": list(persona.domains),
+        "accent": persona.accent,
+        "avatar": persona.avatar,
+        "voice": persona.voice,
+        "starters": list(persona.starters),
+        "traits": persona.traits.model_dump(),
+    }
+    front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000)
+    examples = "\n\n".join(f"{_quoted(item.message)}\n\n{item.reply}" for item in persona.examples)
+    return (
+        f"---\n{front}---\n\n## Backstory\n\n{persona.backstory}\n\n"
+        f"## Prompt\n\n{persona.template}\n\n## Examples\n\n{examples}\n"
+    )
+
+
+def _quoted(message: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in message.splitlines())
+
+
+def _split(source: str, text: str) -> tuple[dict[str, Any], str]:
+    match = re.match(r"\A---\s*\n(.*?)\n---\s*\n(.*)\Z", text, re.DOTALL)
+    if match is None:
+        rule = "the file must begin with '---', YAML and a second '---'"
+        raise PersonaInvalidError(source, "front matter", text[:20], rule)
+    try:
+        fields = yaml.safe_load(match[1])
+    except (yaml.YAMLError, ValueError) as exc:
+        mark = getattr(exc, "problem_mark", None)
+        where = f"line {mark.line + 2}" if mark else "somewhere"
+        problem = getattr(exc, "problem", None) or "not YAML"
+        raise PersonaInvalidError(source, "front matter", where, f"YAML says: {problem}") from exc
+    if not isinstance(fields, dict):
+        raise PersonaInvalidError(source, "front matter", fields, "it must be 'field: value' lines")
+    return {str(key): value for key, value in fields.items()}, match[2]
+
+
+def _sections(source: str, body: str) -> dict[str, str]:
+    """The text of each section by its title.
+
+    Raises:
+        PersonaInvalidError: a section is unknown or stands there twice, or text belongs to none.
+    """
+    pieces = re.split(r"^## +(.+?) *$", body, flags=re.MULTILINE)
+    sections: dict[str, str] = {}
+    if pieces[0].strip():
+        rule = "text belongs below a section such as '## Backstory'"
+        raise PersonaInvalidError(source, "text", pieces[0].strip(), rule)
+    for title, text in zip(pieces[1::2], pieces[2::2], strict=True):
+        if title not in _SECTIONS:
+            rule = f"the sections are {', '.join(_SECTIONS)}"
+            raise PersonaInvalidError(source, "section", title, rule)
+        if title in sections:
+            raise PersonaInvalidError(source, "section", title, "it stands there twice")
+        sections[title] = text.strip()
+    return sections
+
+
+def _examples(source: str, text: str) -> list[Example]:
+    """Pairs of a quoted message ('> …') and the reply below it.
+
+    Raises:
+        PersonaInvalidError: a message or a reply is missing.
+    """
+    pieces = re.split(r"^((?:>.*\n?)+)", text, flags=re.MULTILINE)
+    if pieces[0].strip():
+        rule = "each example begins with the message behind '> '"
+        raise PersonaInvalidError(source, "Examples", pieces[0].strip(), rule)
+    pairs = zip(pieces[1::2], pieces[2::2], strict=True)
+    examples = []
+    for message, reply in pairs:
+        if not reply.strip():
+            raise PersonaInvalidError(
+                source, "Examples", message, "each message needs a reply below it"
+            )
+        said = re.sub(r"^> ?", "", message, flags=re.MULTILINE).strip()
+        examples.append(Example(message=said, reply=reply.strip()))
+    return examples
+
+
+def _no_shared_id(paths: list[Path]) -> None:
+    """Check that no two files stand for one persona.
+
+    Raises:
+        PersonaInvalidError: two file names differ in capitals alone.
+    """
+    known: dict[str, str] = {}
+    for path in paths:
+        twin = known.setdefault(path.stem.lower(), path.name)
+        if twin != path.name:
+            raise PersonaInvalidError(path.name, "file name", path.stem, f"{twin} has the same id")
+
+
+def _no_shared_domain(members: tuple[Persona, ...]) -> None:
+    """Check that every domain has one owner.
+
+    Raises:
+        PersonaInvalidError: two personas claim the same domain.
+    """
+    owner: dict[str, str] = {}
+    for persona in members:
+        for domain in persona.domains:
+            if domain in owner:
+                rule = f"it already belongs to {owner[domain]}"
+                source = f"{persona.id}.md"
+                raise PersonaInvalidError(source, "domains", domain, rule)
+            owner[domain] = persona.id

@@ -1,0 +1,23 @@
+"""The port to where personas live."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from orchestra.types.persona import Personas
+
+
+class PersonaStore(Protocol):
+    """A place that personas can be read from."""
+
+    source: str
+    """What it is, for people."""
+
+    async def load(self) -> Personas:
+        """Read all personas at once.
+
+        Raises:
+            PersonaStoreError: the place does not answer, or refuses.
+            PersonaInvalidError: a persona breaks a rule.
+        """
+        ...

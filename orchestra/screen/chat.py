@@ -1,0 +1,216 @@
+"""Chainlit's callbacks: each gathers what a journey needs, starts it, and shows its events."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable
+from typing import Any
+
+import chainlit as cl
+from chainlit.config import config
+from chainlit.input_widget import Select, Slider
+from chainlit.types import ThreadDict
+
+from orchestra import assembly
+from orchestra.errors import OrchestraError
+from orchestra.screen import sign_in, steps
+from orchestra.screen.history import History
+from orchestra.types.conversation import Message
+
+log = logging.getLogger(__name__)
+
+AUTO = "auto"
+LENGTHS = ("short", "medium", "long")
+
+# "system" is not accepted by config.toml, though the page knows it.
+config.ui.default_theme = "system"
+sign_in.register()
+cl.data_layer(History)
+
+_turns: dict[str, set[asyncio.Task[Any]]] = {}
+"""Per browser session, the turns under way: Stop ends all of them, not only the last."""
+
+
+@cl.set_starters
+async def starters(_user: cl.User | None = None, _language: str | None = None) -> list[cl.Starter]:
+    """Something to begin with, for each persona."""
+    personas = await (await assembly.running()).conversation.personas()
+    rounds = range(max(len(persona.starters) for persona in personas.members))
+    return [
+        cl.Starter(
+            label=f"{persona.name}\n{persona.starters[turn]}",
+            message=f"{persona.name}, {persona.starters[turn]}",
+            icon=persona.avatar or None,
+        )
+        for turn in rounds
+        for persona in personas.members
+        if turn < len(persona.starters)
+    ]
+
+
+@cl.on_chat_start
+async def begin() -> None:
+    """Prepare the composer of a new conversation."""
+    house = await assembly.running()
+    await _prepare_composer(house)
+    if not house.is_warm:
+        await cl.context.emitter.send_toast(
+            "Getting ready: the first answer may take a little.", "info"
+        )
+
+
+@cl.on_chat_resume
+async def resume(_thread: ThreadDict) -> None:
+    """Prepare the composer of a reopened conversation."""
+    await _prepare_composer(await assembly.running())
+
+
+@cl.on_message
+async def answer(message: cl.Message) -> None:
+    """Answer what was typed."""
+    picked = (message.modes or {}).get("who", AUTO)
+    if message.command == "Memory":
+        await _show_memory(message.content)
+        return
+    await _guarded(_answer(message.content, None if picked == AUTO else picked))
+
+
+@cl.action_callback("hand_over")
+async def hand_over(action: cl.Action) -> None:
+    """Let another persona answer the same message, and route the next ones like it there."""
+    text, persona_id = str(action.payload["text"]), str(action.payload["persona"])
+
+    async def ask_instead() -> None:
+        house = await assembly.running()
+        await house.conversation.teach(_person(), text, persona_id)
+        await _answer(text, persona_id)
+
+    # An action runs inside an HTTP request; as a task of the session it can be stopped.
+    await _as_turn(_guarded(ask_instead()))
+
+
+@cl.action_callback("show_memory")
+async def show_memory(_action: cl.Action) -> None:
+    """Open the memory panel."""
+    await _show_memory("")
+
+
+@cl.on_stop
+async def stop() -> None:
+    """Stop every turn of this session."""
+    for turn in _turns.get(cl.context.session.id, set()):
+        turn.cancel()
+
+
+@cl.on_chat_end
+async def end() -> None:
+    """Forget the session's turns; they run on, and their answers are in the history."""
+    _turns.pop(cl.context.session.id, None)
+
+
+async def _answer(text: str, persona_id: str | None) -> None:
+    house = await assembly.running()
+    settings = cl.user_session.get("chat_settings") or {}
+    message = Message(
+        text=text,
+        user_id=_person(),
+        conversation_id=cl.context.session.thread_id,
+        persona_id=persona_id,
+        temperature=settings.get("temperature"),
+        length=settings.get("length", "medium"),
+    )
+    personas = await house.conversation.personas()
+    await steps.show(house.conversation.answer(message), personas, text)
+
+
+async def _guarded(turn: Awaitable[None]) -> None:
+    """Run a turn; whatever goes wrong is shown as an error, with what to do.
+
+    Raises:
+        CancelledError: it was stopped.
+    """
+    task = asyncio.current_task()
+    session_id = cl.context.session.id
+    if task is not None:
+        _turns.setdefault(session_id, set()).add(task)
+    try:
+        await turn
+    except OrchestraError as exc:
+        log.warning("%s", exc)
+        await cl.ErrorMessage(content=str(exc)).send()
+    except asyncio.CancelledError:
+        raise
+    except Exception:
+        error_id = uuid.uuid4().hex[:8]
+        log.exception("Error %s on the screen", error_id)
+        await cl.ErrorMessage(
+            content=f"Something went wrong here that was not foreseen. Error id: {error_id}. "
+            "Try again; if it stays, the log has the details under this id."
+        ).send()
+    finally:
+        _turns.get(session_id, set()).discard(task)
+
+
+async def _as_turn(turn: Awaitable[None]) -> None:
+    """Run a turn that no message started, with the composer showing that it runs."""
+    emitter = cl.context.emitter
+    await emitter.task_start()
+    try:
+        async with cl.Step(name="on_message", type="run"):
+            await turn
+    finally:
+        await emitter.task_end()
+
+
+async def _show_memory(wanted: str) -> None:
+    panel = cl.CustomElement(name="Memory", props={"search": wanted.strip()}, display="side")
+    await cl.Message("What the personas remember about you: Memory", elements=[panel]).send()
+
+
+async def _prepare_composer(house: assembly.Orchestra) -> None:
+    personas = await house.conversation.personas()
+    options = [
+        cl.ModeOption(
+            id=AUTO, name="Auto", description="Whoever knows best", icon="sparkles", default=True
+        )
+    ]
+    options += [
+        cl.ModeOption(
+            id=persona.id,
+            name=persona.name,
+            description=", ".join(persona.domains) or persona.role,
+            icon=persona.avatar or None,
+        )
+        for persona in personas.members
+    ]
+    emitter = cl.context.emitter
+    await emitter.set_modes([cl.Mode(id="who", name="Who answers", options=options)])
+    await emitter.set_commands(
+        [{"id": "Memory", "icon": "brain", "description": "Search what the personas remember"}]  # type: ignore[typeddict-item]  # Chainlit's own examples leave out the optional keys
+    )
+    await cl.ChatSettings(
+        [
+            Slider(
+                id="temperature",
+                label="Temperature",
+                description="Lower is steadier, higher is livelier.",
+                initial=0.3,
+                min=0,
+                max=1.5,
+                step=0.1,
+            ),
+            Select(
+                id="length",
+                label="Length of answers",
+                items={length.capitalize(): length for length in LENGTHS},
+                initial_value="medium",
+            ),
+        ]
+    ).send()
+
+
+def _person() -> str:
+    user = cl.context.session.user
+    return user.identifier if user else sign_in.LOCAL_USER

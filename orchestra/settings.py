@@ -1,0 +1,184 @@
+"""All that can be set, read once from the environment and `.env`; defaults run with nothing set."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from orchestra.errors import SettingsError
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The checkout: where personas_seed, public, .chainlit and app.py lie."""
+
+DEFAULT_BASE_URL = "https://api.openai.com/v1"
+
+
+def _plain(name: str) -> AliasChoices:
+    return AliasChoices(name)
+
+
+class Settings(BaseSettings):
+    """The settings of one process; frozen."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ORCHESTRA_",
+        env_file=".env",
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    openai_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_plain("OPENAI_API_KEY"),
+        description="Key of an OpenAI-compatible server. With this or OPENAI_BASE_URL set, "
+        "the built-in model is not used.",
+    )
+    openai_base_url: HttpUrl | None = Field(
+        None,
+        validation_alias=_plain("OPENAI_BASE_URL"),
+        description="Address of an OpenAI-compatible server; default: OpenAI's own.",
+    )
+    model: str = Field(
+        "gpt-4.1-mini",
+        min_length=1,
+        description="Name of the model to ask there. The built-in model ignores it.",
+    )
+    model_timeout_seconds: float = Field(
+        60, gt=0, le=3600, description="Longest silence of the model server before we give up."
+    )
+    model_concurrency: int = Field(
+        32, ge=1, le=1000, description="Requests to the model server at one time; more wait."
+    )
+    personas_dir: Path = Field(
+        ROOT / "personas_seed",
+        description="Folder with one Markdown file per persona, and domains.yaml.",
+    )
+    persona_ttl_seconds: float = Field(
+        300, ge=0, description="How old the personas in use may get before they are read again."
+    )
+    data_dir: Path = Field(
+        Path(".orchestra"), description="Folder for everything the house stores itself."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="PostgreSQL instead of the SQLite file in the data folder: "
+        "postgresql://user:password@host/name.",
+    )
+    chroma_url: HttpUrl | None = Field(
+        None, description="A Chroma server instead of the Chroma folder in the data folder."
+    )
+    embedding_model: str = Field(
+        "",
+        description="Folder or sentence-transformers name; default: the all-MiniLM-L6-v2 "
+        "that is installed with the product.",
+    )
+    memory_limit: int = Field(
+        5000, ge=10, description="Memories kept per person and persona; the least useful go first."
+    )
+    message_limit: int = Field(
+        20_000, ge=100, le=1_000_000, description="Longest message accepted, in characters."
+    )
+    admin_token: SecretStr | None = Field(
+        None, min_length=16, description="Bearer token of administrators; 16 characters or more."
+    )
+    host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")
+    allowed_hosts: str = Field(
+        "",
+        description="Further host names under which people reach the server, separated by commas.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="How much is logged, to stderr."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _lower(cls, value: object) -> object:
+        return value.lower() if isinstance(value, str) else value
+
+    @field_validator("database_url")
+    @classmethod
+    def _postgres_only(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not value.get_secret_value().startswith(
+            ("postgresql://", "postgres://")
+        ):
+            rule = "must start with postgresql:// (leave it empty for the SQLite file)"
+            raise ValueError(rule)
+        return value
+
+    @property
+    def uses_embedded_model(self) -> bool:
+        """Whether no model server was named."""
+        return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the server."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The host names under which the server answers, in lower case, without port."""
+        further = {name.strip().lower() for name in self.allowed_hosts.split(",") if name.strip()}
+        own = set() if self.host in {"0.0.0.0", "::"} else {self.host.lower()}  # noqa: S104  # compared with, not bound to
+        return frozenset({"127.0.0.1", "localhost", "::1"} | further | own)
+
+
+def read_settings(**overrides: object) -> Settings:
+    """Read the settings of this process.
+
+    Args:
+        overrides: Values that win over the environment, by field name.
+
+    Raises:
+        SettingsError: a variable has a wrong value; one line names the variable and the rule.
+    """
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        name = variable_name(str(first["loc"][0]))
+        secret = _is_secret(str(first["loc"][0])) or "@" in str(first["input"])
+        shown = "(hidden)" if secret else repr(first["input"])
+        message = f"{name} is {shown}: {first['msg']}. Change it or unset it."
+        raise SettingsError(message) from exc
+
+
+def variable_name(field: str) -> str:
+    """The environment variable of a field: 'ttl' or its alias to 'ORCHESTRA_TTL'."""
+    known = Settings.model_fields.get(field)
+    if known is not None and isinstance(known.validation_alias, AliasChoices):
+        return str(known.validation_alias.choices[0])
+    return field if field.isupper() else f"ORCHESTRA_{field.upper()}"
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """One line for each ORCHESTRA_* variable that nobody reads, with the nearest known name."""
+    known = {variable_name(field) for field in Settings.model_fields}
+    lines = []
+    for name in sorted(environment):
+        if name.startswith("ORCHESTRA_") and name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            lines.append(
+                f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ".")
+            )
+    return lines
+
+
+def _is_secret(field: str) -> bool:
+    return any(word in field.lower() for word in ("key", "token", "database_url"))

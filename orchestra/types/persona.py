@@ -1,0 +1,152 @@
+"""Who answers: a persona, its traits, and the set of all personas at one moment."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from typing import Annotated
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    computed_field,
+)
+
+from orchestra.errors import PersonaNotFoundError
+
+GENERAL = "general"
+"""The domain of everything that has no home elsewhere: strategy, greetings, life."""
+
+PLACEHOLDER = re.compile(r"\[([a-z][a-z0-9_]{0,39})\](?!\()")
+"""A lower-case name in brackets, in a template; a Markdown link is not one."""
+
+
+def _no_yes_or_no(value: object) -> object:
+    if isinstance(value, bool):
+        rule = "must be a number from 0 to 1"
+        raise ValueError(rule)  # noqa: TRY004  # pydantic takes no TypeError
+    return value
+
+
+Score = Annotated[float, BeforeValidator(_no_yes_or_no), Field(ge=0, le=1)]
+"""How strong a trait is: 0 not at all, 1 as strong as it gets."""
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+Line = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
+
+
+class Frozen(BaseModel):
+    """A value that never changes after it was made."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Traits(Frozen):
+    """The five OCEAN traits, and the two that people ask for by name. All 0..1.
+
+    Source: the five-factor model as in Goldberg (1992), "The development of markers for the
+    Big-Five factor structure", Psychological Assessment 4(1).
+    """
+
+    openness: Score
+    conscientiousness: Score
+    extraversion: Score
+    agreeableness: Score
+    neuroticism: Score
+    humor: Score
+    formality: Score
+
+
+class Example(Frozen):
+    """One exchange that shows how the persona talks."""
+
+    message: str = Field(min_length=1)
+    reply: str = Field(min_length=1)
+
+
+class Persona(Frozen):
+    """One of those who answer."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    name: Line = Field(max_length=40)
+    role: Line = Field(max_length=80)
+    voice: str = ""
+    """How it talks, as one behavioural line; empty: derived from the traits."""
+    backstory: str = Field(min_length=1, max_length=20_000)
+    traits: Traits
+    template: str = Field(min_length=1, max_length=20_000)
+    """The system prompt's frame, with placeholders such as [task]."""
+    domains: tuple[str, ...] = ()
+    accent: str = Field(default="#6b7280", pattern=r"^#[0-9a-fA-F]{6}$")
+    avatar: str = Field(default="", pattern=r"^(/public/avatars/[a-z0-9_-]+\.(svg|png))?$")
+    examples: tuple[Example, ...] = ()
+    starters: tuple[Line, ...] = ()
+    """Questions offered on the welcome page."""
+
+    @computed_field  # type: ignore[prop-decorator]  # pydantic documents this very ignore
+    @property
+    def revision(self) -> str:
+        """Twelve hex digits that change with any word or number of the persona."""
+        return _fingerprint(self.model_dump(exclude={"revision"}))
+
+    @property
+    def wording(self) -> str:
+        """Like `revision`, of what a model is told alone: not colour, avatar or domains."""
+        told = {"name", "role", "voice", "backstory", "traits", "template", "examples"}
+        return _fingerprint(self.model_dump(include=told))
+
+
+class Personas(Frozen):
+    """All personas at one moment. A turn takes one of these and keeps it to its end."""
+
+    members: tuple[Persona, ...] = Field(min_length=1)
+    source: str
+    """Where they were read, for people: 'files personas_seed'."""
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def revision(self) -> str:
+        """Changes when any persona changes, comes or goes."""
+        return _fingerprint([persona.revision for persona in self.members])
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """The ids in their order of appearance."""
+        return tuple(persona.id for persona in self.members)
+
+    def get(self, persona_id: str) -> Persona:
+        """Return the persona with this id.
+
+        Raises:
+            PersonaNotFoundError: no persona has it.
+        """
+        for persona in self.members:
+            if persona.id == persona_id.lower():
+                return persona
+        raise PersonaNotFoundError(persona_id, self.ids)
+
+    def for_domain(self, domain: str) -> Persona:
+        """Return whoever owns the domain, else the owner of `general`, else the first."""
+        for wanted in (domain, GENERAL):
+            for persona in self.members:
+                if wanted in persona.domains:
+                    return persona
+        return self.members[0]
+
+
+def placeholders(template: str) -> tuple[str, ...]:
+    """The names a template asks for, in order, each once."""
+    return tuple(dict.fromkeys(PLACEHOLDER.findall(template)))
+
+
+def _fingerprint(content: object) -> str:
+    canonical = json.dumps(content, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]

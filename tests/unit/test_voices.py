@@ -1,0 +1,80 @@
+"""The rules that a small model's reply is checked against."""
+
+import pytest
+
+from orchestra.llm.voices import defect, whole_sentences
+from orchestra.types.conversation import Guard
+
+ASKED = Guard(question="How do I raise prices?", forbidden_names=("Sophia", "Cherry"))
+
+
+@pytest.mark.parametrize(
+    ("reply", "wrong"),
+    [
+        ("Raise your prices in small steps.", None),
+        ("Pricing is raised best in spring.", None),
+        ("", "empty"),
+        (" \n\t", "empty"),
+        ("Raise the price. Raise the price. Raise the price.", "loop"),
+        ("price price price price price", "loop"),
+        ("Raise the price. Raise the price. Then wait.", None),
+        ("Ask Sophia about your prices.", "name"),
+        ("I am Cherry, and prices matter.", "name"),
+        ("A cherry on the prices.", None),
+        ("Sophias prices rise.", None),
+        ("Shit, prices again.", "coarse"),
+        ("The shitty prices.", "coarse"),
+        ("A cocktail has its price.", None),
+        ("I like turtles.", "off topic"),
+        ("What would you do about them?", "off topic"),
+    ],
+)
+def test_a_reply_gone_wrong_is_named(reply, wrong):
+    assert defect(reply, ASKED) == wrong
+
+
+def test_a_name_that_the_question_contains_may_be_said():
+    guard = Guard(question="What would sophia charge?", forbidden_names=("Sophia", "Cherry"))
+    assert defect("Sophia would charge more.", guard) is None
+    assert defect("Cherry would charge more.", guard) == "name"
+
+
+def test_a_name_is_not_read_as_a_pattern():
+    guard = Guard(question="prices", forbidden_names=("A.a",))
+    assert defect("Ada has prices", guard) is None
+    assert defect("A.a has prices", guard) == "name"
+
+
+def test_any_reply_is_on_topic_when_the_question_has_no_telling_word():
+    assert defect("I like turtles.", Guard(question="What would you do with them?")) is None
+
+
+def test_the_first_rule_that_is_broken_is_named():
+    assert defect("Sophia shit Sophia shit Sophia shit Sophia shit", ASKED) == "loop"
+    assert defect("Sophia shit", ASKED) == "name"
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("Hi there. How are", "Hi there."),
+        ("One. Two! Three? Fo", "One. Two! Three?"),
+        ("Done.", "Done."),
+        ('She said "go." Then', 'She said "go."'),
+        ("He asked “why?” and", "He asked “why?”"),
+        ("Well… maybe", "Well…"),
+        ("It costs 3.50 euro", "It costs 3.50 euro"),
+        ("See example.org for", "See example.org for"),
+        ("It costs 3.50. Or", "It costs 3.50."),
+        ("First line.\nSecond", "First line."),
+        ("  no end  ", "no end"),
+        ("", ""),
+    ],
+)
+def test_a_text_is_cut_after_its_last_whole_sentence(text, whole):
+    assert whole_sentences(text) == whole
+
+
+@pytest.mark.parametrize("text", ["One. Two! Th", "no end", 'Say "go." Then', ""])
+def test_cutting_twice_is_cutting_once(text):
+    assert whole_sentences(whole_sentences(text)) == whole_sentences(text)
