@@ -127,11 +127,17 @@ class Orchestra:
 
 
 @asynccontextmanager
-async def open_orchestra(settings: Settings) -> AsyncIterator[Orchestra]:
+async def open_orchestra(
+    settings: Settings, *, in_advance: bool = True
+) -> AsyncIterator[Orchestra]:
     """Open every part in order of use; close them in reverse.
 
     What takes seconds (the embedding model, the router's examples, the embedded voices' prefixes)
     is loaded by a task in the background; a message that comes earlier waits for it.
+
+    Args:
+        settings: What to open.
+        in_advance: Whether to load that; without, it is loaded when something needs it.
 
     Raises:
         OrchestraError: a part cannot be opened; the message says which, and what to do.
@@ -179,8 +185,9 @@ async def open_orchestra(settings: Settings) -> AsyncIterator[Orchestra]:
                 roster, embedder, router, memory, composer, speaker, settings.message_limit
             ),
         )
-        orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
-        stack.push_async_callback(_stop, orchestra.warming)
+        if in_advance:
+            orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
+            stack.push_async_callback(_stop, orchestra.warming)
         yield orchestra
 
 

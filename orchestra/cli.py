@@ -407,7 +407,7 @@ def _with_house(
         logging.getLogger("orchestra").setLevel(logging.WARNING)
 
     async def opened() -> None:
-        async with open_orchestra(settings) as house:
+        async with open_orchestra(settings, in_advance=warm) as house:
             if warm:
                 await house.warm()
             await run(house)

@@ -127,6 +127,7 @@ class Product:
         """Kill -9."""
         self._process.kill()
         self._process.wait()
+        self._log.close()
 
     def stop(self) -> int:
         """Ask it to stop; returns its exit code."""

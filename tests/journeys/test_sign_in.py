@@ -1,0 +1,111 @@
+"""With accounts: who comes in, and that everything belongs to its person."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from tests.conftest import Product, clean_env, seed_cache
+
+PASSWORD = "correct horse battery"
+ASK = {"message": "How do I get past the gatekeeper when cold calling?"}
+
+
+@pytest.fixture(scope="module")
+def guarded(shared_model, example_vectors, tmp_path_factory):
+    """A product with two accounts; also the key of each."""
+    data_dir = tmp_path_factory.mktemp("guarded")
+    seed_cache(example_vectors, data_dir)
+    keys = {}
+    for name in ("anna", "ben"):
+        added = subprocess.run(
+            [sys.executable, "-m", "orchestra", "users", "add", name],
+            env={**clean_env(), "ORCHESTRA_DATA_DIR": str(data_dir)},
+            input=f"{PASSWORD}\n",
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        keys[name] = added.stdout.strip()
+    product = Product(
+        data_dir,
+        {
+            "OPENAI_BASE_URL": shared_model.base_url,
+            "OPENAI_API_KEY": "test-key",
+            "ORCHESTRA_ADMIN_TOKEN": "an-admin-token-for-tests",
+        },
+    )
+    product.wait_until_ready()
+    yield product, keys
+    product.stop()
+
+
+def client(product, key=None):
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    return httpx.Client(base_url=product.url, headers=headers, timeout=20)
+
+
+def test_without_a_key_or_a_session_nothing_is_answered(guarded):
+    product, _ = guarded
+    with client(product) as http:
+        for answer in (
+            http.post("/api/v1/chat", json=ASK),
+            http.get("/api/v1/memories"),
+            http.get("/v1/models"),
+            http.get("/api/v1/personas"),
+        ):
+            assert answer.status_code == 401
+    with client(product, "orc-wrong") as http:
+        assert http.get("/api/v1/memories").status_code == 401
+
+
+def test_a_key_acts_for_its_person_and_cannot_name_another(guarded, shared_model):
+    shared_model.reset()
+    product, keys = guarded
+    with client(product, keys["anna"]) as anna, client(product, keys["ben"]) as ben:
+        anna.post("/api/v1/chat", json={**ASK, "user": "ben"})
+        assert [one["user"] for one in anna.get("/api/v1/memories").json()] == ["anna"]
+        assert ben.get("/api/v1/memories", params={"user": "anna"}).json() == []
+    with client(product, "an-admin-token-for-tests") as admin:
+        assert len(admin.get("/api/v1/memories", params={"user": "anna"}).json()) == 1
+
+
+def test_a_password_opens_a_session_and_a_wrong_one_does_not(guarded):
+    product, _ = guarded
+    with client(product) as http:
+        config = http.get("/auth/config").json()
+        assert (config["requireLogin"], config["passwordAuth"], config["headerAuth"]) == (
+            True,
+            True,
+            False,
+        )
+        wrong = http.post("/login", data={"username": "ben", "password": "not the password"})
+        assert wrong.status_code == 401
+        assert http.post("/auth/header").status_code in {400, 401, 404}
+        right = http.post("/login", data={"username": "ben", "password": PASSWORD})
+        assert right.status_code == 200
+        assert http.get("/user").json()["identifier"] == "ben"
+        assert http.get("/api/v1/memories").json() == []
+
+
+def test_guessing_is_stopped_after_five_attempts(guarded):
+    product, _ = guarded
+    with client(product) as http:
+        for _ in range(5):
+            http.post("/login", data={"username": "mallory", "password": "guess guess guess"})
+        answer = http.post("/login", data={"username": "mallory", "password": PASSWORD})
+        assert answer.status_code == 401
+    assert "Too many wrong passwords for 'mallory'" in product.log()
+
+
+def test_nobody_reads_or_deletes_another_persons_thread(guarded):
+    product, _ = guarded
+    with client(product) as http:
+        http.post("/login", data={"username": "ben", "password": PASSWORD})
+        thread = "00000000-0000-4000-8000-000000000000"
+        assert http.get(f"/project/thread/{thread}").status_code >= 400
+        deleted = http.request("DELETE", "/project/thread", json={"threadId": thread})
+        assert deleted.status_code >= 400
