@@ -18,8 +18,8 @@ from orchestra.routing.subjects import (
     TEMPERATURE,
     Floats,
     SubjectExamples,
+    Wording,
     _softmax,
-    _wording_features,
     read_examples,
 )
 
@@ -87,7 +87,7 @@ def _expected_calibration_error(confidence: Floats, right: Floats) -> float:
 async def _left_out(examples: SubjectExamples, embedder: Embedder) -> Floats:
     """The mix before sharpening, (n, domains), each example judged by all the others."""
     vectors = await embedder.embed_all(examples.texts)
-    features = _wording_features().fit_transform(examples.texts)
+    features = Wording().fit(examples.texts)
     indicators = np.eye(len(examples.domains))[examples.labels]
     similarity = vectors @ vectors.T
     wording = _ridge_left_out((features @ features.T).toarray(), indicators)

@@ -7,11 +7,12 @@ address alone.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import httpx
 import openai
@@ -19,9 +20,6 @@ from pydantic import BaseModel, ValidationError
 
 from orchestra.errors import LLMRefusedError, LLMReplyError, LLMUnavailableError
 from orchestra.types.conversation import Prompt, Usage
-
-if TYPE_CHECKING:
-    from openai.types.chat import ChatCompletionMessageParam
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +36,8 @@ class Reply:
 
     text: str = ""
     """The reply as it stands; once the stream has ended, this and not the pieces is the answer."""
+    ended: bool = False
+    """Whether the server said that the reply is over."""
     finished: bool = False
     """Whether the model ended by itself rather than at the token limit."""
     usage: Usage = field(default_factory=Usage)
@@ -102,43 +102,25 @@ class ChatModel:
             LLMUnavailableError: no answer, silence beyond the timeout, or a stream cut half-way.
             LLMRefusedError: the server will not answer this request.
         """
+        temperature = openai.omit if prompt.temperature is None else prompt.temperature
         async with self._turnstile:
             with self._errors():
-                stream = await self._client.chat.completions.create(
+                async with self._client.chat.completions.with_streaming_response.create(
+                    messages=(),
                     model=self.name,
-                    messages=_wire(prompt),
                     max_tokens=prompt.max_tokens,
-                    temperature=prompt.temperature
-                    if prompt.temperature is not None
-                    else openai.omit,
+                    temperature=temperature,
                     stream=True,
                     stream_options={"include_usage": True},
-                    extra_body=dict(extra or {}),
-                )
-            try:
-                with self._errors():
-                    finish_reason = None
-                    async for chunk in stream:
-                        if chunk.usage is not None:
-                            reply.usage = Usage(
-                                prompt_tokens=chunk.usage.prompt_tokens,
-                                completion_tokens=chunk.usage.completion_tokens,
-                            )
-                        if not chunk.choices:
-                            continue
-                        finish_reason = chunk.choices[0].finish_reason or finish_reason
-                        piece = chunk.choices[0].delta.content
-                        if piece:
-                            reply.text += piece
-                            yield piece
-                    if finish_reason is None:
-                        message = (
-                            f"{self.description} stopped in the middle of its reply. Try again."
-                        )
-                        raise LLMUnavailableError(message)
-                    reply.finished = finish_reason == "stop"
-            finally:
-                await stream.close()
+                    # Given here, the messages skip the package's own walk over every one of them,
+                    # and the lines its models of every chunk: together a third of our work.
+                    extra_body={"messages": _wire(prompt), **(extra or {})},
+                ) as response:
+                    async for piece in _pieces(response.iter_lines(), reply):
+                        yield piece
+            if not reply.ended:
+                message = f"{self.description} stopped in the middle of its reply. Try again."
+                raise LLMUnavailableError(message)
 
     async def complete(self, prompt: Prompt) -> str:
         """Return a whole reply.
@@ -225,8 +207,52 @@ class ChatModel:
         return LLMRefusedError(message)
 
 
-def _wire(prompt: Prompt) -> list[ChatCompletionMessageParam]:
-    return [{"role": turn.role, "content": turn.content} for turn in prompt.turns]  # type: ignore[misc]  # mypy cannot tell the union's members by a variable role
+def _wire(prompt: Prompt) -> list[dict[str, str]]:
+    return [{"role": turn.role, "content": turn.content} for turn in prompt.turns]
+
+
+async def _pieces(lines: AsyncIterator[str], reply: Reply) -> AsyncGenerator[str, None]:
+    """Read the server-sent chunks of a reply.
+
+    Raises:
+        LLMUnavailableError: the server sent an error instead of a chunk.
+        ValueError: a chunk is not JSON.
+    """
+    async for line in lines:
+        if not line.startswith("data:"):
+            continue
+        data = line.removeprefix("data:").strip()
+        if data == "[DONE]":
+            return
+        chunk = json.loads(data)
+        _note(chunk, reply)
+        for choice in chunk.get("choices") or ():
+            piece = (choice.get("delta") or {}).get("content")
+            if piece:
+                reply.text += piece
+                yield piece
+
+
+def _note(chunk: dict[str, Any], reply: Reply) -> None:
+    """Note what a chunk says besides words.
+
+    Raises:
+        LLMUnavailableError: it is an error.
+    """
+    error = chunk.get("error")
+    if error:
+        said = error.get("message") if isinstance(error, dict) else error
+        message = f"The model server broke off: {said}"
+        raise LLMUnavailableError(message)
+    used = chunk.get("usage")
+    if used:
+        reply.usage = Usage(
+            prompt_tokens=used.get("prompt_tokens") or 0,
+            completion_tokens=used.get("completion_tokens") or 0,
+        )
+    for choice in chunk.get("choices") or ():
+        if choice.get("finish_reason"):
+            reply.ended, reply.finished = True, choice["finish_reason"] == "stop"
 
 
 def _reason(exc: Exception) -> str:

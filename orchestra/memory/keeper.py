@@ -17,7 +17,7 @@ from orchestra.database import now
 from orchestra.errors import MemoryNotFoundError, StorageError
 from orchestra.llm.embedding import Embedder, Vectors
 from orchestra.memory.ranking import Chain, chain_of, score, terms_of
-from orchestra.memory.records import MemoryRecords, Owner, Record, Version
+from orchestra.memory.records import NOTHING, MemoryRecords, Owner, Record, Version
 from orchestra.memory.vectors import VectorStore
 from orchestra.types.conversation import Memory
 
@@ -142,6 +142,8 @@ class MemoryKeeper:
             StorageError: database or vectors do not answer.
         """
         version, hits = await self._records.look(owner, terms_of(text))
+        if version == NOTHING:
+            return []
         shelf = await self._shelf(owner, version)
         if not shelf.ids:
             return []

@@ -25,6 +25,9 @@ DECISION_CHARACTERS = 1200
 Version = tuple[int, int]
 """How many memories an owner has, and the newest one's number."""
 
+NOTHING: Version = (0, 0)
+"""The version of an owner who has no memories."""
+
 _NAMESPACE = uuid.UUID("6f0c2c1e-6d0c-5b0e-9a52-6f7263686573")
 
 

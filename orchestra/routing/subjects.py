@@ -19,7 +19,7 @@ import yaml
 from orchestra.errors import SettingsError
 
 if TYPE_CHECKING:
-    from sklearn.pipeline import FeatureUnion
+    from scipy.sparse import csr_matrix
 
 Floats = npt.NDArray[np.floating]
 
@@ -67,6 +67,30 @@ def read_examples(path: Path) -> SubjectExamples:
     return SubjectExamples(content)
 
 
+class Wording:
+    """Texts as weighted words, pairs of words, and runs of two to five letters."""
+
+    def __init__(self) -> None:
+        from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415  # a second to import
+
+        self._views = (
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
+        )
+
+    def fit(self, texts: Sequence[str]) -> csr_matrix:
+        """Learn the weights of words and runs; returns the features of the texts, sparse (n, f)."""
+        from scipy.sparse import hstack  # noqa: PLC0415  # likewise
+
+        return hstack([view.fit_transform(texts) for view in self._views], format="csr")
+
+    def features(self, text: str) -> csr_matrix:
+        """The features of one text, sparse (1, f)."""
+        from scipy.sparse import hstack  # noqa: PLC0415  # likewise
+
+        return hstack([view.transform([text]) for view in self._views], format="csr")
+
+
 class SubjectClassifier:
     """Tells which domain a message belongs to, how surely, and which example it resembles."""
 
@@ -84,8 +108,8 @@ class SubjectClassifier:
         self._prior = indicators.mean(axis=0)
         targets = indicators - self._prior
         self._by_meaning = vectors.T @ _ridge(vectors @ vectors.T, targets)
-        self._wording = _wording_features()
-        features = self._wording.fit_transform(examples.texts)
+        self._wording = Wording()
+        features = self._wording.fit(examples.texts)
         self._by_wording = np.asarray(
             features.T @ _ridge((features @ features.T).toarray(), targets)
         )
@@ -93,7 +117,7 @@ class SubjectClassifier:
     def classify(self, text: str, vector: Floats) -> Floats:
         """Return one probability per domain, shape (domains,), summing to 1."""
         meaning = _softmax(vector @ self._by_meaning, TEMPERATURE)
-        wording = _softmax(self._wording.transform([text]) @ self._by_wording, TEMPERATURE)[0]
+        wording = _softmax(self._wording.features(text) @ self._by_wording, TEMPERATURE)[0]
         mixed = (meaning + wording + self._vote(vector)) / 3
         sharpened: Floats = mixed**SHARPNESS
         normalised: Floats = sharpened / sharpened.sum()
@@ -124,13 +148,3 @@ def _softmax(scores: Floats, temperature: float) -> Floats:
     exponents = np.exp((scores - scores.max(axis=-1, keepdims=True)) / temperature)
     normalised: Floats = exponents / exponents.sum(axis=-1, keepdims=True)
     return normalised
-
-
-def _wording_features() -> FeatureUnion:
-    from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415  # a second to import
-    from sklearn.pipeline import make_union  # noqa: PLC0415  # likewise
-
-    return make_union(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
-    )
