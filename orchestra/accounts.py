@@ -22,6 +22,9 @@ ATTEMPTS = 5
 WINDOW_SECONDS = 300.0
 """ATTEMPTS wrong passwords within this time, and the account waits until the first is that old."""
 
+RESERVED_NAME = "local"
+"""The one person of a server without sign-in."""
+
 _NAMES_IN_MEMORY = 10_000
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")
 
@@ -46,8 +49,11 @@ class Accounts:
             SignInError: the name or the password is not acceptable.
             StorageError: it could not be kept.
         """
-        if not _NAME.match(name):
-            message = f"'{name}' cannot be an account name: letters, digits, and . _ @ - only."
+        if not _NAME.match(name) or name == RESERVED_NAME:
+            message = (
+                f"'{name}' cannot be an account name: letters, digits, and . _ @ - only, "
+                "and not 'local'."
+            )
             raise SignInError(message)
         if len(password) < SHORTEST_PASSWORD:
             message = f"The password is too short: {SHORTEST_PASSWORD} characters or more."

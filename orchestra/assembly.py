@@ -163,7 +163,7 @@ async def open_orchestra(
         router = Router(examples, embedder, lessons, settings.data_dir)
 
         chroma_url = str(settings.chroma_url) if settings.chroma_url else None
-        vectors = VectorStore(settings.data_dir, chroma_url)
+        vectors = VectorStore(settings.data_dir, chroma_url, embedder.name)
         await vectors.open()
         stack.push_async_callback(vectors.close)
         log.info("Vectors: %s", vectors.description)
@@ -192,18 +192,25 @@ async def open_orchestra(
 
 
 _house: tuple[Orchestra, AsyncExitStack] | None = None
+_closed = False
+_opening = asyncio.Lock()
 
 
 async def running() -> Orchestra:
     """The house of this process; opened on first need (as under `chainlit run app.py`).
 
     Raises:
+        StorageError: it was closed.
         OrchestraError: it cannot be opened.
     """
     global _house  # noqa: PLW0603  # Chainlit's callbacks are module-level functions without a context
-    if _house is None:
-        stack = AsyncExitStack()
-        _house = await stack.enter_async_context(open_orchestra(read_settings())), stack
+    if _closed:
+        message = "The server is shutting down. Try again when it is back."
+        raise StorageError(message)
+    async with _opening:
+        if _house is None:
+            stack = AsyncExitStack()
+            _house = await stack.enter_async_context(open_orchestra(read_settings())), stack
     return _house[0]
 
 
@@ -214,13 +221,14 @@ async def running_as(settings: Settings) -> AsyncIterator[Orchestra]:
     Raises:
         OrchestraError: it cannot be opened.
     """
-    global _house  # noqa: PLW0603  # as in `running`
+    global _house, _closed  # noqa: PLW0603  # as in `running`
+    _closed = False
     async with AsyncExitStack() as stack:
         _house = await stack.enter_async_context(open_orchestra(settings)), stack
         try:
             yield _house[0]
         finally:
-            _house = None
+            _house, _closed = None, True
 
 
 @asynccontextmanager
@@ -265,8 +273,12 @@ def oauth_is_set_up() -> bool:
     )
 
 
-def prepare_environment(settings: Settings) -> None:
-    """Tell vendors, through the only channel they read, to stay quiet and local."""
+def prepare_environment(settings: Settings | None = None) -> None:
+    """Tell vendors, through the only channel they read, to stay quiet and local.
+
+    Raises:
+        StorageError: the data folder, which keeps the secret of sessions, cannot be written.
+    """
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ["ANONYMIZED_TELEMETRY"] = "False"
@@ -275,7 +287,8 @@ def prepare_environment(settings: Settings) -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
-    os.environ["CHAINLIT_AUTH_SECRET"] = _kept_secret(settings.data_dir / "sign-in.secret")
+    data_dir = (settings or read_settings()).data_dir
+    os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
 
 
 async def _open_model(
@@ -315,9 +328,11 @@ async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> 
         log.info("Embeddings: %s", orchestra.embedder.name)
         if isinstance(orchestra.speaker, EmbeddedVoices):
             await _warm_voices(orchestra, orchestra.speaker, composer)
-    except OrchestraError as exc:
-        orchestra.warming_error = str(exc)
-        log.error("Not ready: %s", exc)  # noqa: TRY400  # foreseen: the message says it all
+    except asyncio.CancelledError:
+        raise
+    except Exception as exc:
+        orchestra.warming_error = str(exc) or type(exc).__name__
+        log.exception("Not ready")
         raise
 
 
@@ -340,7 +355,7 @@ async def _warm_voices(orchestra: Orchestra, voices: EmbeddedVoices, composer: C
 
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
-    await asyncio.wait([task])
+    await asyncio.gather(task, return_exceptions=True)  # what failed is in the log and the status
 
 
 def _kept_secret(path: Path) -> str:

@@ -304,7 +304,7 @@ def forget_memories(
     ids = [memory_id] if memory_id else None
 
     async def run(house: Orchestra) -> None:
-        count = await house.memory.forget(user, persona, ids)
+        count = await house.conversation.forget(user, persona, ids)
         print(json.dumps({"forgotten": count}) if as_json else f"Forgotten: {count}")
 
     _with_house(run)

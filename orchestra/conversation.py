@@ -17,7 +17,7 @@ from typing import Protocol
 
 from orchestra import metrics
 from orchestra.database import now
-from orchestra.errors import MessageError, StorageError
+from orchestra.errors import LLMReplyError, MessageError, StorageError
 from orchestra.llm.chat import Reply
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.keeper import MemoryKeeper, importance_of
@@ -102,7 +102,11 @@ class Conversation:
                         _count(event)
 
     async def _turn(self, message: Message) -> AsyncGenerator[Event, None]:
-        """The turn itself."""
+        """The turn itself.
+
+        Raises:
+            LLMReplyError: the model sent nothing.
+        """
         watch = _Stopwatch()
         text = self._readable(message.text)
         message = message.model_copy(update={"text": text})
@@ -139,6 +143,9 @@ class Conversation:
             async for piece in pieces:
                 first_token_ms = first_token_ms or watch.elapsed_ms()
                 yield Delta(text=piece)
+        if not reply.text.strip():
+            problem = f"{self._speaker.name} sent an empty reply. Try again, or allow a longer one."
+            raise LLMReplyError(problem)
         memory_id, notes = await self._remember(message, route, text, reply.text)
         yield Answered(
             persona_id=persona.id,
@@ -178,6 +185,25 @@ class Conversation:
         history = await self._history(message)
         last_speaker = history[-1].persona_id if history else None
         return (await self._router.route(message, vector, personas, last_speaker)).route
+
+    async def forget(
+        self, user_id: str | None, persona_id: str | None = None, ids: Sequence[str] | None = None
+    ) -> int:
+        """Forget memories, and the conversations at hand that they came from.
+
+        Returns:
+            How many memories were forgotten.
+
+        Raises:
+            MemoryNotFoundError: ids were given and none of them is this person's.
+            StorageError: the database refused.
+        """
+        forgotten = await self._memory.forget(user_id, persona_id, ids)
+        for key in [one for one in self._recent if user_id in {None, one[0]}]:
+            del self._recent[key]
+        if ids is None and persona_id is None and user_id is not None:
+            await self._router.unlearn(user_id)
+        return forgotten
 
     async def teach(self, user_id: str, text: str, persona_id: str) -> None:
         """Remember that this person wants this message answered by this persona.

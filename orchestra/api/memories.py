@@ -31,7 +31,7 @@ async def list_memories(  # one parameter per filter
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> list[dict[str, Any]]:
     """The newest memories, or the ones that fit `q` best."""
-    person = caller.acting_for(user)
+    person, persona = caller.acting_for(user), persona or None
     if not q or not q.strip():
         return [listed(one) for one in await house.memory.newest(person, persona, limit=limit)]
     personas = [persona] if persona else list((await house.conversation.personas()).ids)
@@ -40,6 +40,14 @@ async def list_memories(  # one parameter per filter
     ]
     best = sorted(found, key=lambda memory: -(memory.score or 0))[:limit]
     return [listed(one) for one in best]
+
+
+@router.get("/{memory_id}")
+async def show_memory(
+    memory_id: str, house: House, caller: CallerOf, user: str | None = None
+) -> dict[str, Any]:
+    """One memory of the caller."""
+    return listed(await house.memory.get(caller.acting_for(user), memory_id))
 
 
 @router.patch("/{memory_id}")
@@ -56,7 +64,7 @@ async def forget_memory(
     memory_id: str, house: House, caller: CallerOf, user: str | None = None
 ) -> dict[str, int]:
     """Forget one memory for good."""
-    return {"forgotten": await house.memory.forget(caller.acting_for(user), ids=[memory_id])}
+    return {"forgotten": await house.conversation.forget(caller.acting_for(user), ids=[memory_id])}
 
 
 @router.delete("")
@@ -64,7 +72,7 @@ async def forget_memories(
     house: House, caller: CallerOf, persona: str | None = None, user: str | None = None
 ) -> dict[str, int]:
     """Forget all that the personas, or one of them, remember about the caller."""
-    return {"forgotten": await house.memory.forget(caller.acting_for(user), persona)}
+    return {"forgotten": await house.conversation.forget(caller.acting_for(user), persona)}
 
 
 def listed(memory: Memory) -> dict[str, Any]:

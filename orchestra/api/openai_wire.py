@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestra.api.caller import CallerOf, House
 from orchestra.api.problems import status_of
 from orchestra.errors import MessageError, OrchestraError, PersonaNotFoundError
+from orchestra.routing.addressing import has_no_subject
 from orchestra.types.conversation import Answered, Delta, Event, Exchange, Message
 
 router = APIRouter(prefix="/v1", tags=["OpenAI wire"])
@@ -71,6 +72,7 @@ async def complete(request: CompletionRequest, house: House, caller: CallerOf) -
     """Answer the last user message; the ones before it are the conversation."""
     try:
         message = _message(request, caller.acting_for(request.user), await _persona_ids(house))
+        message = await _with_speaker(message, house)
         events = house.conversation.answer(message)
         if request.stream:
             opening = [event async for event in _until_first_words(events)]
@@ -120,6 +122,19 @@ def _exchanges(before: list[WireMessage], persona_id: str) -> tuple[Exchange, ..
             exchanges.append(Exchange(message=asked, reply=one.text, persona_id=persona_id))
             asked = None
     return tuple(exchanges)
+
+
+async def _with_speaker(message: Message, house: House) -> Message:
+    """Under `orchestra`, name who answered last: whoever its message would be routed to."""
+    if message.persona_id is not None or not message.history:
+        return message
+    asked = [one.message for one in message.history if not has_no_subject(one.message)]
+    if not asked or not asked[-1].strip():
+        return message
+    question = Message(text=asked[-1], user_id=message.user_id, history=())
+    speaker = (await house.conversation.route(question)).persona_id
+    history = tuple(one.model_copy(update={"persona_id": speaker}) for one in message.history)
+    return message.model_copy(update={"history": history})
 
 
 async def _until_first_words(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:

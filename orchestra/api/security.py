@@ -40,13 +40,13 @@ class HostAndOriginGuard:
             return
         headers = Headers(scope=scope)
         host, origin = headers.get("host", ""), headers.get("origin")
-        name = urlsplit(f"//{host}").hostname or ""
+        name, page = _host_name(f"//{host}"), _netloc(origin)
         if name not in self._host_names:
             detail = (
                 f"'{name}' is not a host name of this server. Add it to ORCHESTRA_ALLOWED_HOSTS."
             )
             await _refuse(scope, receive, send, HTTPStatus.MISDIRECTED_REQUEST, detail)
-        elif origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        elif origin is not None and page != host.lower():
             detail = "Pages of other sites may not call this server."
             await _refuse(scope, receive, send, HTTPStatus.FORBIDDEN, detail)
         else:
@@ -126,6 +126,20 @@ class PageGuard:
             await send({"type": "http.response.body", "body": body})
 
         await self._app(scope, receive, mended)
+
+
+def _host_name(address: str) -> str:
+    try:
+        return urlsplit(address).hostname or ""
+    except ValueError:
+        return ""
+
+
+def _netloc(origin: str | None) -> str:
+    try:
+        return urlsplit(origin or "").netloc.lower()
+    except ValueError:
+        return ""
 
 
 async def _refuse(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -64,7 +65,7 @@ class ChatModel:
             concurrency: Requests under way at one time; further ones wait their turn.
         """
         self.name = model
-        self.base_url = base_url
+        self.base_url = re.sub(r"//[^/@]*@", "//", base_url)
         self._timeout_seconds = timeout_seconds
         self._turnstile = asyncio.Semaphore(concurrency)
         timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds))

@@ -80,9 +80,9 @@ class MemoryKeeper:
 
     async def open(self) -> None:
         """Start indexing what the vectors do not know yet."""
-        if self._vectors.rebuilt_from is not None:
+        if self._vectors.is_new and self._vectors.may_write:
             rows = await self._records.mark_all_unindexed()
-            log.warning("Vectors: %s memories are indexed again", rows)
+            log.info("Vectors: none of this model yet, %s memories are indexed anew", rows)
         self._work.set()
         self._indexer = asyncio.create_task(self._index_forever())
 
@@ -184,6 +184,19 @@ class MemoryKeeper:
         """
         return await self._records.newest(user_id, persona_id, conversation_id, limit)
 
+    async def get(self, user_id: str, memory_id: str) -> Memory:
+        """One memory of a person.
+
+        Raises:
+            MemoryNotFoundError: this person has no such memory.
+            StorageError: the database does not answer.
+        """
+        found = await self._records.get(user_id, [memory_id])
+        if memory_id not in found:
+            message = f"You have no memory '{memory_id}'."
+            raise MemoryNotFoundError(message)
+        return found[memory_id]
+
     async def pin(self, user_id: str, memory_id: str, *, pinned: bool) -> None:
         """Pin a memory, which then is never evicted and ranks a little higher; or unpin it.
 
@@ -215,7 +228,7 @@ class MemoryKeeper:
 
         Raises:
             MemoryNotFoundError: ids were given and none of them is this person's.
-            StorageError: the database refused; nothing was forgotten.
+            StorageError: the database refused.
         """
         gone = await self._records.remove(user_id, persona_id, ids)
         if ids is not None and not gone:
@@ -223,7 +236,8 @@ class MemoryKeeper:
             raise MemoryNotFoundError(message)
         for owner in [one for one in self._shelves if user_id in (None, one.user_id)]:
             del self._shelves[owner]
-        await self._remove_vectors()
+        async with self._indexing:  # a batch under way would put a vector back
+            await self._remove_vectors()
         await self._records.erase()
         return sum(len(members) for members in gone.values())
 
@@ -288,6 +302,9 @@ class MemoryKeeper:
                 if self.indexing_error is None:
                     log.warning("Memories are kept but not indexed yet: %s", exc)
                 self.indexing_error = str(exc)
+            except Exception as exc:
+                log.exception("Memories are kept but not indexed yet")
+                self.indexing_error = str(exc) or type(exc).__name__
 
     async def _index_batch(self) -> bool:
         """Index one batch; returns whether there was anything to index."""

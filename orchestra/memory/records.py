@@ -22,10 +22,10 @@ from orchestra.types.conversation import Memory
 DECISION_CHARACTERS = 1200
 """What is kept of a reply; the embedding reads no more than about this much."""
 
-Version = tuple[int, int]
-"""How many memories an owner has, and the newest one's number."""
+Version = tuple[int, ...]
+"""How many memories an owner has, the newest one's number, how many are indexed and pinned."""
 
-NOTHING: Version = (0, 0)
+NOTHING: Version = (0, 0, 0, 0)
 """The version of an owner who has no memories."""
 
 _NAMESPACE = uuid.UUID("6f0c2c1e-6d0c-5b0e-9a52-6f7263686573")
@@ -137,10 +137,8 @@ class MemoryRecords:
         statement = _look_statement(len(terms), self._database.is_sqlite)
         async with self._database.read() as connection:
             found = {row[0]: row[1] for row in await connection.execute(statement, values)}
-        count, newest = found[-1].split(",")
-        return (int(count), int(newest)), [
-            _numbers(found.get(index)) for index in range(len(terms))
-        ]
+        version = tuple(map(int, found[-1].split(",")))
+        return version, [_numbers(found.get(index)) for index in range(len(terms))]
 
     async def get(self, user_id: str, ids: Iterable[str]) -> dict[str, Memory]:
         """The person's memories with these ids, by id."""
@@ -294,11 +292,17 @@ class MemoryRecords:
 def _look_statement(terms: int, sqlite: bool) -> sa.TextClause:  # noqa: FBT001  # private, two dialects
     """The statement of `look`, made once per number of terms."""
     owned = "user_id = :user_id AND persona_id = :persona_id"
+    figures = (
+        "count(*)",
+        "coalesce(max(number), 0)",
+        "count(CASE WHEN indexed THEN 1 END)",
+        "count(CASE WHEN pinned THEN 1 END)",
+    )
     if sqlite:
-        count = "count(*) || ',' || coalesce(max(number), 0)"
+        count = " || ',' || ".join(figures)
         rows = "SELECT {0}, group_concat(rowid) FROM memory_words WHERE memory_words MATCH :term{0}"
     else:
-        count = "count(*)::text || ',' || coalesce(max(number), 0)::text"
+        count = " || ',' || ".join(f"({figure})::text" for figure in figures)
         matches = f"{owned} AND words @@ plainto_tsquery('english', :term{{0}})"
         rows = "SELECT {0}, string_agg(number::text, ',') FROM memories WHERE " + matches  # noqa: S608  # likewise
     parts = [f"SELECT -1, {count} FROM memories WHERE {owned}"]  # noqa: S608  # no value is in it

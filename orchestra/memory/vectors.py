@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +39,15 @@ class VectorStore:
     written to the writer, which finds it in the database.
     """
 
-    def __init__(self, folder: Path, url: str | None = None) -> None:
+    def __init__(self, folder: Path, url: str | None = None, model: str = "") -> None:
+        """Prepare; nothing is touched before `open`.
+
+        Args:
+            folder: The data folder.
+            url: A Chroma server.
+            model: Name of the embedding model: vectors of different models never meet.
+        """
+        self._space = hashlib.sha256(model.encode()).hexdigest()[:8]
         self._folder = folder / "chroma"
         self._url = url
         self._lock = FileLock(folder / "chroma.lock")
@@ -46,13 +55,17 @@ class VectorStore:
         self._collections: dict[str, Collection] = {}
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="chroma")
         self.may_write = False
-        self.rebuilt_from: Path | None = None
-        """Where a damaged folder was put aside when this one was opened."""
+        self.is_new = False
+        """Whether there are no vectors of this model yet: then all memories have to be indexed."""
 
     @property
     def description(self) -> str:
         """What and where it is, for people."""
-        return f"Chroma server {self._url}" if self._url else f"Chroma {self._folder}"
+        return (
+            f"Chroma server {urlsplit(self._url).hostname}"
+            if self._url
+            else f"Chroma {self._folder}"
+        )
 
     async def open(self) -> None:
         """Connect; a damaged folder is put aside, to be rebuilt from the database.
@@ -61,6 +74,7 @@ class VectorStore:
             StorageError: the server does not answer or the folder cannot be used.
         """
         await self._run(self._open)
+        self.is_new = not await self._run(self._has_vectors)
 
     async def close(self) -> None:
         """Let go of the folder."""
@@ -157,15 +171,13 @@ class VectorStore:
 
         SharedSystemClient.clear_system_cache()
         self._collections.clear()
-        self.rebuilt_from = self._folder.with_name(f"chroma.damaged-{now():%Y%m%d-%H%M%S}")
+        kept = self._folder.with_name(f"chroma.damaged-{now():%Y%m%d-%H%M%S}")
         try:
-            shutil.move(self._folder, self.rebuilt_from)
+            shutil.move(self._folder, kept)
         except OSError as exc:
             message = f"{cause} It cannot be put aside either: {exc.strerror or exc}."
             raise StorageError(message) from exc
-        log.warning(
-            "%s Kept as %s; the vectors are rebuilt from the database", cause, self.rebuilt_from
-        )
+        log.warning("%s Kept as %s; the vectors are rebuilt from the database", cause, kept)
         self._client = self._connect()
 
     def _connect(self) -> ClientAPI:
@@ -187,11 +199,15 @@ class VectorStore:
         if persona_id not in self._collections:
             assert self._client is not None  # noqa: S101  # opened before use
             self._collections[persona_id] = self._client.get_or_create_collection(
-                f"decisions-{persona_id}",
+                f"decisions-{persona_id}-{self._space}",
                 configuration={"hnsw": {"space": "cosine"}},
                 embedding_function=None,
             )
         return self._collections[persona_id]
+
+    def _has_vectors(self) -> bool:
+        assert self._client is not None  # noqa: S101  # opened before use
+        return any(one.name.endswith(self._space) for one in self._client.list_collections())
 
     def _count(self) -> int:
         assert self._client is not None  # noqa: S101  # opened before use

@@ -106,6 +106,10 @@ class Router:
         """Remember that this person wants messages like this one answered by this persona."""
         await self._lessons.learn(Lesson(user_id=user_id, text=text, persona_id=persona_id))
 
+    async def unlearn(self, user_id: str) -> None:
+        """Drop all that a person taught."""
+        await self._lessons.forget(user_id)
+
     async def _subjects(self) -> SubjectClassifier:
         """The classifier; whoever comes first has it fitted, the others wait for it."""
         async with self._fitting:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import uuid
 from collections.abc import Awaitable
 from typing import Any
 
 import chainlit as cl
-from chainlit.config import config
+from chainlit.config import FILES_DIRECTORY, config
 from chainlit.input_widget import Select, Slider
+from chainlit.session import BaseSession
 from chainlit.types import ThreadDict
 
 from orchestra import assembly
@@ -24,6 +26,11 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 LENGTHS = ("short", "medium", "long")
 
+# A browser names its own session, and Chainlit makes a folder of that name which it later deletes:
+# a name of our own keeps '../' out (chainlit/session.py; to be dropped when Chainlit checks it).
+BaseSession.files_dir = property(  # type: ignore[assignment, method-assign]  # see above
+    lambda session: FILES_DIRECTORY / hashlib.sha256(session.id.encode()).hexdigest()[:32]
+)
 # "system" is not accepted by config.toml, though the page knows it.
 config.ui.default_theme = "system"
 sign_in.register()
@@ -84,6 +91,7 @@ async def hand_over(action: cl.Action) -> None:
 
     async def ask_instead() -> None:
         house = await assembly.running()
+        (await house.conversation.personas()).get(persona_id)  # the browser may send anything
         await house.conversation.teach(_person(), text, persona_id)
         await _answer(text, persona_id)
 
@@ -102,12 +110,6 @@ async def stop() -> None:
     """Stop every turn of this session."""
     for turn in _turns.get(cl.context.session.id, set()):
         turn.cancel()
-
-
-@cl.on_chat_end
-async def end() -> None:
-    """Forget the session's turns; they run on, and their answers are in the history."""
-    _turns.pop(cl.context.session.id, None)
 
 
 async def _answer(text: str, persona_id: str | None) -> None:
@@ -150,7 +152,10 @@ async def _guarded(turn: Awaitable[None]) -> None:
             "Try again; if it stays, the log has the details under this id."
         ).send()
     finally:
-        _turns.get(session_id, set()).discard(task)
+        turns = _turns.get(session_id, set())
+        turns.discard(task)
+        if not turns:
+            _turns.pop(session_id, None)
 
 
 async def _as_turn(turn: Awaitable[None]) -> None:
@@ -171,6 +176,7 @@ async def _show_memory(wanted: str) -> None:
 
 async def _prepare_composer(house: assembly.Orchestra) -> None:
     personas = await house.conversation.personas()
+    chosen = cl.context.session.chat_settings or {}
     options = [
         cl.ModeOption(
             id=AUTO, name="Auto", description="Whoever knows best", icon="sparkles", default=True
@@ -196,7 +202,7 @@ async def _prepare_composer(house: assembly.Orchestra) -> None:
                 id="temperature",
                 label="Temperature",
                 description="Lower is steadier, higher is livelier.",
-                initial=0.3,
+                initial=chosen.get("temperature", 0.3),
                 min=0,
                 max=1.5,
                 step=0.1,
@@ -205,7 +211,7 @@ async def _prepare_composer(house: assembly.Orchestra) -> None:
                 id="length",
                 label="Length of answers",
                 items={length.capitalize(): length for length in LENGTHS},
-                initial_value="medium",
+                initial_value=chosen.get("length", "medium"),
             ),
         ]
     ).send()

@@ -14,6 +14,7 @@ import uuid
 from typing import Any
 
 import sqlalchemy as sa
+from chainlit.context import context
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.utils import queue_until_user_message
 from chainlit.element import CustomElement, Element, ElementDict
@@ -31,6 +32,7 @@ from chainlit.user import PersistedUser, User
 from orchestra import assembly
 from orchestra.database import Database, elements, feedbacks, now, people, steps, threads
 from orchestra.errors import StorageError
+from orchestra.types.conversation import shorten
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +98,11 @@ class History(BaseDataLayer):
                 details["tags"] = tags
             kept = {key: value for key, value in details.items() if value is not None}
             values: dict[str, Any] = {"details": json.dumps(kept), "changed_at": _stamp()}
-            values |= {"name": name} if name is not None else {}
-            values |= {"person_id": user_id} if user_id is not None else {}
+            values |= {"name": shorten(_storable(name), 80)} if name is not None else {}
+            if known is None and user_id is None:
+                return  # a thread that was deleted while it was open stays deleted
             if known is None:
+                values["person_id"] = user_id
                 row = {"id": thread_id, "created_at": _stamp(), **values}
                 await connection.execute(threads.insert().values(**row))
             else:
@@ -201,7 +205,7 @@ class History(BaseDataLayer):
     @queue_until_user_message()
     async def create_element(self, element: Element) -> None:
         """Keep a custom element; others would need a place for their files."""
-        if isinstance(element, CustomElement):
+        if isinstance(element, CustomElement) and element.thread_id == context.session.thread_id:
             await self.keep_element(element.to_dict())
 
     async def keep_element(self, element: ElementDict) -> None:
@@ -212,7 +216,8 @@ class History(BaseDataLayer):
             "details": json.dumps(element),
         }
         async with (await _database()).write() as connection:
-            await connection.execute(elements.delete().where(elements.c.id == element["id"]))
+            own = (elements.c.id == row["id"]) & (elements.c.thread_id == row["thread_id"])
+            await connection.execute(elements.delete().where(own))
             await connection.execute(elements.insert().values(**row))
 
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
@@ -227,9 +232,9 @@ class History(BaseDataLayer):
     @queue_until_user_message()
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
         """Delete an element."""
-        del thread_id  # ids are unique
+        own = (elements.c.id == element_id) & (elements.c.thread_id == thread_id)
         async with (await _database()).write() as connection:
-            await connection.execute(elements.delete().where(elements.c.id == element_id))
+            await connection.execute(elements.delete().where(own))
 
     # Thumbs
 
@@ -246,9 +251,9 @@ class History(BaseDataLayer):
         }
         await self.flush()
         async with (await _database()).write() as connection:
-            if feedback.threadId is None:
-                query = sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId)
-                row["thread_id"] = (await connection.execute(query)).scalar_one_or_none()
+            query = sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId)
+            row["thread_id"] = (await connection.execute(query)).scalar_one_or_none()
+            await connection.execute(feedbacks.delete().where(feedbacks.c.id == feedback_id))
             await connection.execute(
                 feedbacks.delete().where(feedbacks.c.step_id == feedback.forId)
             )
@@ -288,11 +293,32 @@ class History(BaseDataLayer):
             if not changed:
                 return
             try:
-                await self._write(changed, touched)
-            except StorageError:
+                try:
+                    await self._write(changed, touched)
+                except StorageError:
+                    await self._write_singly(changed)
+            except BaseException:
+                # Also when the turn that flushes is stopped: these are other people's steps too.
                 self._changed = changed | self._changed
                 self._touched = touched | self._touched
                 raise
+
+    async def _write_singly(self, changed: dict[str, StepDict]) -> None:
+        """Write step by step, so that one the database refuses does not hold up the others.
+
+        Raises:
+            StorageError: the database refuses them all.
+        """
+        refused: list[StorageError] = []
+        for step_id, step in changed.items():
+            try:
+                await self._write({step_id: step}, {})
+            except StorageError as exc:
+                refused.append(exc)
+        if len(refused) == len(changed):
+            raise refused[0]
+        for reason in refused:
+            log.error("A step of a conversation is left out: %s", reason)
 
     async def _write(self, changed: dict[str, StepDict], touched: dict[str, str]) -> None:
         rows = [
@@ -300,18 +326,21 @@ class History(BaseDataLayer):
                 "id": step["id"],
                 "thread_id": step["threadId"],
                 "created_at": step.get("createdAt") or _stamp(),
-                "text": step.get("output") or "",
+                "text": _storable(step.get("output") or ""),
                 "details": json.dumps({**step, "streaming": False}),
             }
             for step in changed.values()
         ]
         async with (await _database()).write() as connection:
-            await connection.execute(steps.delete().where(steps.c.id.in_(list(changed))))
+            for row in rows:  # by thread, too: a browser names its own messages
+                own = (steps.c.id == row["id"]) & (steps.c.thread_id == row["thread_id"])
+                await connection.execute(steps.delete().where(own))
             await connection.execute(steps.insert(), rows)
             change = threads.update().where(threads.c.id == sa.bindparam("thread"))
             change = change.values(changed_at=sa.bindparam("stamp"))
             stamps = [{"thread": thread, "stamp": stamp} for thread, stamp in touched.items()]
-            await connection.execute(change, stamps)
+            if stamps:
+                await connection.execute(change, stamps)
 
     async def build_debug_url(self) -> str:
         """Nothing: there is no such page."""
@@ -327,6 +356,11 @@ class History(BaseDataLayer):
 
 async def _database() -> Database:
     return (await assembly.running()).database
+
+
+def _storable(text: str) -> str:
+    """Text without what no database takes: NUL, and halves of characters."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode()
 
 
 def _stamp() -> str:

@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 LOCAL_USER = "local"
 
+assembly.prepare_environment()
 IS_ON = assembly.sign_in_is_on()
 """Decided once, at start: accounts or an OAuth provider are set up."""
 
@@ -26,9 +27,14 @@ async def user_of(request: Request) -> str | None:
     if not token:
         return None
     try:
-        return str(decode_jwt(token).identifier)
+        name = str(decode_jwt(token).identifier)
     except Exception:  # noqa: BLE001  # a door: whatever is wrong with a cookie, nobody is signed in
         return None
+    if ":" in name or not IS_ON:
+        return name
+    # The cookie outlives the account, and the time before sign-in was on.
+    house = await assembly.running()
+    return name if name in await house.accounts.names() else None
 
 
 async def _local(_headers: object) -> cl.User | None:
@@ -48,7 +54,9 @@ async def _with_password(username: str, password: str) -> cl.User | None:
 async def _with_provider(
     provider_id: str, _token: str, _raw: dict[str, str], user: cl.User, _id_token: str | None = None
 ) -> cl.User | None:
-    log.info("Signed in through %s: %s", provider_id, user.identifier)
+    # A name at one provider is not the same person as that name elsewhere.
+    user.identifier = f"{provider_id}:{user.identifier}"
+    log.info("Signed in: %s", user.identifier)
     return user
 
 

@@ -12,6 +12,7 @@ from chainlit.context import context
 from chainlit.data import get_data_layer
 from chainlit.utils import utc_now
 
+from orchestra.errors import OrchestraError
 from orchestra.screen.history import History
 from orchestra.types.conversation import (
     Answered,
@@ -21,7 +22,6 @@ from orchestra.types.conversation import (
     Recalled,
     Route,
     Routed,
-    shorten,
 )
 from orchestra.types.persona import Personas
 
@@ -39,6 +39,7 @@ async def show(events: AsyncGenerator[Event, None], personas: Personas, text: st
 
     Raises:
         CancelledError: it was stopped.
+        OrchestraError: it failed.
     """
     turn = _Turn(personas, text)
     try:
@@ -46,7 +47,10 @@ async def show(events: AsyncGenerator[Event, None], personas: Personas, text: st
             async for event in events:
                 await turn.show(event)
     except asyncio.CancelledError:
-        await turn.stopped()
+        await turn.ended_early("stopped")
+        raise
+    except OrchestraError:
+        await turn.ended_early("broke off")
         raise
 
 
@@ -59,6 +63,7 @@ class _Turn:
         self._personas = personas
         self._text = text
         self._answer = cl.Message("", parent_id=self._parent_id)
+        self._answered = False
         self._waiting = ""
         self._sent_at = 0.0
 
@@ -76,13 +81,14 @@ class _Turn:
                     await self._send_words()
             case Answered():
                 await self._send_words()
+                self._answered = True
                 await _finish(self._answer, event, self._personas, self._text)
 
-    async def stopped(self) -> None:
-        """Keep what was said so far, marked as stopped."""
+    async def ended_early(self, how: str) -> None:
+        """Keep what was said so far, marked; a whole answer stays as it is."""
         await self._send_words()
-        if self._answer.content:
-            self._answer.content = f"{self._answer.content.rstrip()} … *(stopped)*"
+        if self._answer.content and not self._answered:
+            self._answer.content = f"{self._answer.content.rstrip()} … *({how})*"
             await self._answer.send()
 
     async def _send_words(self) -> None:
@@ -113,17 +119,8 @@ async def _show_recalled(memories: tuple[Memory, ...], parent_id: str | None) ->
     step.start = step.end = utc_now()
     await step.send()
     if memories:
-        await _attach("Recalled", {"memories": [_recalled(one) for one in memories]}, step.id)
-
-
-def _recalled(memory: Memory) -> dict[str, object]:
-    return {
-        "id": memory.id,
-        "when": memory.when.isoformat(),
-        "task": shorten(memory.task, 120),
-        "decision": shorten(memory.decision, 240),
-        "pinned": memory.pinned,
-    }
+        # Ids alone: a copy of the words would outlive their forgetting.
+        await _attach("Recalled", {"ids": [one.id for one in memories]}, step.id)
 
 
 async def _finish(answer: cl.Message, event: Answered, personas: Personas, text: str) -> None:

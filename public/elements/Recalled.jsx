@@ -1,5 +1,5 @@
 // The decisions that entered an answer, each with a way to pin or forget it.
-import { useState } from "react"
+import { useEffect, useState } from "react"
 import { toast } from "sonner"
 import { Button } from "@/components/ui/button"
 
@@ -7,8 +7,21 @@ const day = (when) =>
   new Date(when).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric" })
 
 export default function Recalled() {
+  const [memories, setMemories] = useState([])
   const [gone, setGone] = useState([])
-  const [pinned, setPinned] = useState(props.memories.filter((one) => one.pinned).map((one) => one.id))
+  const [pinned, setPinned] = useState([])
+
+  useEffect(() => {
+    const load = async (id) => {
+      const answer = await fetch(`/api/v1/memories/${id}`)
+      return answer.ok ? answer.json() : { id, gone: true }
+    }
+    Promise.all(props.ids.map(load)).then((found) => {
+      setMemories(found)
+      setGone(found.filter((one) => one.gone).map((one) => one.id))
+      setPinned(found.filter((one) => one.pinned).map((one) => one.id))
+    })
+  }, [])
 
   const change = async (id, method, body) => {
     const answer = await fetch(`/api/v1/memories/${id}`, {
@@ -31,10 +44,10 @@ export default function Recalled() {
 
   return (
     <ul className="orchestra-memories">
-      {props.memories.map((one) => (
+      {memories.map((one) => (
         <li key={one.id} data-testid="recalled">
           <div>
-            <time dateTime={one.when}>{day(one.when)}</time>
+            {one.when && <time dateTime={one.when}>{day(one.when)}</time>}
             {gone.includes(one.id) ? (
               <p>Forgotten.</p>
             ) : (
