@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 
+import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
@@ -35,6 +36,8 @@ def browser():
 
 @pytest.fixture(params=SIZES)
 def page(request, browser, product):
+    # All tests are the one local person: what an earlier one taught or decided must not matter.
+    httpx.delete(f"{product.url}/api/v1/memories", timeout=30)
     context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
     opened = context.new_page()
     opened.set_default_timeout(20_000)

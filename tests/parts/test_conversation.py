@@ -8,6 +8,7 @@ import pytest
 
 from orchestra.errors import (
     LLMRefusedError,
+    LLMReplyError,
     LLMUnavailableError,
     MessageError,
     PersonaNotFoundError,
@@ -290,6 +291,24 @@ async def test_an_edited_persona_answers_the_next_turn(open_house, model, tmp_pa
         status = {part.part: part for part in await house.status()}
         assert not status["personas"].ok
         assert "karen.md: front matter" in status["personas"].detail
+
+
+async def test_an_empty_reply_is_an_error_and_not_an_answer(house, model):
+    model.always(Reply(""))
+    with pytest.raises(LLMReplyError, match="empty reply"):
+        await turn(house, COLD_CALL)
+    assert await house.memory.newest("local") == []
+
+
+async def test_forgetting_a_person_forgets_lessons_and_the_conversation_at_hand(house, model):
+    await turn(house, COLD_CALL, user_id="anna", conversation_id="c")
+    await house.conversation.teach("anna", COLD_CALL, "sophia")
+    assert await house.conversation.forget("anna") == 1
+    events = await turn(house, "make it shorter", user_id="anna", conversation_id="c")
+    assert COLD_CALL not in str(model.last_turns)
+    assert events[0].route.reason != "goes on with Karen"
+    route = await house.conversation.route(Message(text=COLD_CALL, user_id="anna"))
+    assert route.persona_id == "karen"
 
 
 async def test_every_part_reports_itself(house):

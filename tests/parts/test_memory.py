@@ -180,6 +180,22 @@ async def test_a_damaged_chroma_folder_is_kept_and_rebuilt_from_the_database(tmp
     await database.close()
 
 
+async def test_vectors_of_another_model_are_made_anew_and_never_mixed(tmp_path):
+    folder = tmp_path / "data"
+    database = Database(folder)
+    await database.open()
+    async with keeping(database, folder) as keeper:
+        await keep(keeper, record("what outlives a change of model"))
+    vectors = VectorStore(folder, model="another")
+    await vectors.open()
+    assert vectors.is_new
+    assert await vectors.of_person("karen", "anna") == {}
+    await vectors.close()
+    async with keeping(database, folder) as keeper:
+        assert await found(keeper, "what outlives a change of model")
+    await database.close()
+
+
 async def test_a_damaged_database_is_named_and_what_can_be_read_is_saved(tmp_path):
     folder = tmp_path / "data"
     database = Database(folder)
