@@ -97,8 +97,8 @@ class Embedder:
         loop = asyncio.get_running_loop()
         parts = []
         # In parts, so that a message that arrives meanwhile waits for one part, not for all.
-        for start in range(0, max(len(texts), 1), _BATCH):
-            part = texts[start : start + _BATCH]
+        for start in range(0, max(len(texts), 1), _PADDED_TOGETHER):
+            part = texts[start : start + _PADDED_TOGETHER]
             parts.append(await loop.run_in_executor(self._worker, self._encode, part))
         return np.concatenate(parts)
 
@@ -107,7 +107,9 @@ class Embedder:
         while self._waiting:
             batch, self._waiting = self._waiting[:_BATCH], self._waiting[_BATCH:]
             try:
-                vectors = await self.embed_all([text for text, _ in batch])
+                texts = [text for text, _ in batch]
+                loop = asyncio.get_running_loop()
+                vectors = await loop.run_in_executor(self._worker, self._encode, texts)
             except Exception as exc:  # noqa: BLE001  # handed to every caller of this batch
                 for _, future in batch:
                     if not future.done():

@@ -38,6 +38,9 @@ SHORTEST_TASK = 12
 _OWNERS_IN_MEMORY = 256
 _INDEX_BATCH = 64
 _LOOK_AGAIN_SECONDS = 5.0
+_QUIET_SECONDS = 1.0
+_PATIENCE = 10
+"""Indexing waits for a quiet second, at most this many: answers come first."""
 
 _DECISIVE = re.compile(
     r"\b(decide|decided|decision|agree|agreed|choose|chose|plan|approve|approved|must|deadline|"
@@ -291,7 +294,7 @@ class MemoryKeeper:
                     await self._work.wait()
             except TimeoutError:
                 pass
-            self._work.clear()
+            await self._quiet()
             if not self._vectors.may_write:
                 continue
             try:
@@ -305,6 +308,16 @@ class MemoryKeeper:
             except Exception as exc:
                 log.exception("Memories are kept but not indexed yet")
                 self.indexing_error = str(exc) or type(exc).__name__
+
+    async def _quiet(self) -> None:
+        """Wait until nothing has been remembered for a moment."""
+        for _ in range(_PATIENCE):
+            self._work.clear()
+            try:
+                async with asyncio.timeout(_QUIET_SECONDS):
+                    await self._work.wait()
+            except TimeoutError:
+                return
 
     async def _index_batch(self) -> bool:
         """Index one batch; returns whether there was anything to index."""
