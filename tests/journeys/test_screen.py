@@ -162,11 +162,13 @@ def test_the_memory_panel_lists_searches_and_forgets(page):
     expect(entry).to_have_count(0)
 
 
-def test_a_recalled_decision_is_shown_and_can_be_forgotten_on_the_spot(page):
+def test_a_recalled_decision_is_shown_and_can_be_forgotten_on_the_spot(page, shared_model):
     animal = {1440: "giraffe", 390: "pelican"}[page.viewport_size["width"]]
     send(page, f"How do I sell a {animal} to a zoo?")
     finished(page)
-    send(page, f"Remind me: selling a {animal} to a zoo?")
+    shared_model.enqueue(Reply("Bring a good lunch and ask about the weather."))
+    # Every telling word is in the decision, so it is found before its vector is there.
+    send(page, f"A {animal} to a zoo, how do I sell it?")
     expect(page.locator('.ai-message img[alt^="Avatar for"]')).to_have_count(2)
     step = page.get_by_role("button", name=re.compile("Recalled")).last
     expect(step).to_be_visible()
