@@ -217,7 +217,7 @@ async def _pieces(lines: AsyncIterator[str], reply: Reply) -> AsyncGenerator[str
 
     Raises:
         LLMUnavailableError: the server sent an error instead of a chunk.
-        ValueError: a chunk is not JSON.
+        ValueError: a chunk is not a JSON object.
     """
     async for line in lines:
         if not line.startswith("data:"):
@@ -226,6 +226,9 @@ async def _pieces(lines: AsyncIterator[str], reply: Reply) -> AsyncGenerator[str
         if data == "[DONE]":
             return
         chunk = json.loads(data)
+        if not isinstance(chunk, dict):
+            message = f"a chunk is not an object: {data[:80]}"
+            raise ValueError(message)  # noqa: TRY004  # bad data, as if it were no JSON
         _note(chunk, reply)
         for choice in chunk.get("choices") or ():
             piece = (choice.get("delta") or {}).get("content")

@@ -296,14 +296,14 @@ class History(BaseDataLayer):
                 try:
                     await self._write(changed, touched)
                 except StorageError:
-                    await self._write_singly(changed)
+                    await self._write_singly(changed, touched)
             except BaseException:
                 # Also when the turn that flushes is stopped: these are other people's steps too.
                 self._changed = changed | self._changed
                 self._touched = touched | self._touched
                 raise
 
-    async def _write_singly(self, changed: dict[str, StepDict]) -> None:
+    async def _write_singly(self, changed: dict[str, StepDict], touched: dict[str, str]) -> None:
         """Write step by step, so that one the database refuses does not hold up the others.
 
         Raises:
@@ -312,7 +312,8 @@ class History(BaseDataLayer):
         refused: list[StorageError] = []
         for step_id, step in changed.items():
             try:
-                await self._write({step_id: step}, {})
+                thread_id = step["threadId"]
+                await self._write({step_id: step}, {thread_id: touched[thread_id]})
             except StorageError as exc:
                 refused.append(exc)
         if len(refused) == len(changed):
@@ -339,8 +340,7 @@ class History(BaseDataLayer):
             change = threads.update().where(threads.c.id == sa.bindparam("thread"))
             change = change.values(changed_at=sa.bindparam("stamp"))
             stamps = [{"thread": thread, "stamp": stamp} for thread, stamp in touched.items()]
-            if stamps:
-                await connection.execute(change, stamps)
+            await connection.execute(change, stamps)
 
     async def build_debug_url(self) -> str:
         """Nothing: there is no such page."""
