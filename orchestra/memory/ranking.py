@@ -4,7 +4,8 @@
     base(m)  = MEANING * max(0, cos(q, m)) + (1 - MEANING) * words(m)
     words(m) = sum of idf(t) * hit(t, m) over the message's terms / sum of idf(t)
     hit(t,m) = 1 if t is in m, BEFORE if it is in the memory before m, AFTER if in the one after
-    idf(t)   = ln(1 + (N - n + .5) / (n + .5)), N and n counted over this owner's memories only
+    idf(t)   = ln(1 + (N - n + .5) / (n + .5)), N (at least FEWEST) and n counted over this
+               owner's memories only
 
 Before and after are the neighbours in the same conversation: a follow-up's subject lies in what
 was said before it. All memories of an owner are scored, so there is no candidate list to miss.
@@ -31,6 +32,9 @@ RECENCY = 0.02
 RECENCY_DAYS = 30.0
 PINNED = 0.05
 MOST_TERMS = 24
+FEWEST = 50
+"""An owner with fewer memories is counted as having this many: among three, a word that one of
+them contains would weigh less than any word that none does, and nothing would be recalled."""
 
 STOP_WORDS = frozenset(
     """a an and are as at be been but by can could did do does for from had has have he her his
@@ -108,7 +112,8 @@ def _words(hits: Sequence[Numbers], chain: Chain) -> Floats:
     share = np.zeros(total)
     weights = 0.0
     for rows in hits:
-        weight = float(np.log(1 + max(0.0, total - len(rows) + 0.5) / (len(rows) + 0.5)))
+        others = max(total, FEWEST) - len(rows)
+        weight = float(np.log(1 + max(0.0, others + 0.5) / (len(rows) + 0.5)))
         contains = np.zeros(total)
         contains[_positions(chain.numbers, rows)] = 1.0
         nearby = np.maximum(

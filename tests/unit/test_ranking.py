@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra.memory.keeper import FITS
 from orchestra.memory.ranking import MOST_TERMS, NOBODY, chain_of, score, terms_of
 
 LONG_AGO = 1e9
@@ -43,16 +44,23 @@ def test_meaning_counts_four_tenths_and_words_six():
 
 def test_a_rare_word_weighs_more_than_a_common_one():
     _, base = ranked([1, 2, 3, 4], [None] * 4, [[1], [2, 3, 4]])
-    rare, common = log(1 + 3.5 / 1.5), log(1 + 1.5 / 3.5)
+    rare, common = log(1 + 49.5 / 1.5), log(1 + 47.5 / 3.5)
     whole = rare + common
     expected = [0.6 * rare / whole] + [0.6 * common / whole] * 3
     assert base == pytest.approx(expected)
-    assert base[0] == pytest.approx(0.6 * 0.7715, abs=1e-4)
+    assert base[0] == pytest.approx(0.6 * 0.5683, abs=1e-4)
+
+
+def test_a_persons_first_memory_is_recalled_by_most_of_its_words_before_it_has_a_vector():
+    _, base = ranked([1], [None], [[1], [1], [1], []])  # "remind", and three words it contains
+    assert base[0] >= FITS
+    _, base = ranked([1], [None], [[1], [], [], []])
+    assert base[0] < FITS
 
 
 def test_a_word_that_no_memory_has_lowers_the_share_of_the_others():
     _, base = ranked([1, 2], [None] * 2, [[1], []])
-    found, missing = log(1 + 1.5 / 1.5), log(1 + 2.5 / 0.5)
+    found, missing = log(1 + 49.5 / 1.5), log(1 + 50.5 / 0.5)
     assert base == pytest.approx([0.6 * found / (found + missing), 0])
 
 
