@@ -30,9 +30,15 @@ async def connected(url, session_id, origin=None):
             transports=["websocket"],
             auth=auth,
         )
-        await client.emit("connection_successful")
-        await asyncio.wait_for(started.wait(), 15)
-        yield client
+
+        async def round_trip():
+            """Return when the server has worked off what was sent before."""
+            started.clear()
+            await client.emit("connection_successful")
+            await asyncio.wait_for(started.wait(), 15)
+
+        await round_trip()
+        yield client, round_trip
         await client.disconnect()
 
 
@@ -40,10 +46,11 @@ async def test_a_session_named_like_a_path_deletes_nothing(product, tmp_path):
     victim = tmp_path / "victim"
     victim.mkdir()
     (victim / "precious.txt").write_text("still here")
-    async with connected(product.url, str(victim)) as client:
+    async with connected(product.url, str(victim)) as (client, round_trip):
         await client.emit("clear_session")
-    async with connected(product.url, "another-session"):
-        pass  # by now the first one is cleared
+        await round_trip()
+    async with connected(product.url, "another-session") as (_, round_trip):
+        await round_trip()  # by now the first one is cleared
     assert (victim / "precious.txt").read_text() == "still here"
 
 
