@@ -14,8 +14,9 @@ import sqlalchemy as sa
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from orchestra.database import Database, accounts, now
+from orchestra.database import Database, now
 from orchestra.errors import SignInError
+from orchestra.tables import accounts
 
 SHORTEST_PASSWORD = 10
 ATTEMPTS = 5
@@ -65,9 +66,12 @@ class Accounts:
             "key_digest": _digest(key),
             "created_at": now(),
         }
-        async with self._database.write() as connection:
-            await connection.execute(accounts.delete().where(accounts.c.name == name))
-            await connection.execute(accounts.insert().values(**row))
+
+        def replace(connection: sa.Connection) -> None:
+            connection.execute(accounts.delete().where(accounts.c.name == name))
+            connection.execute(accounts.insert().values(**row))
+
+        await self._database.write(replace)
         return key
 
     async def names(self) -> list[str]:
@@ -76,9 +80,8 @@ class Accounts:
         Raises:
             StorageError: the database does not answer.
         """
-        async with self._database.read() as connection:
-            query = sa.select(accounts.c.name).order_by(accounts.c.name)
-            return list((await connection.execute(query)).scalars())
+        rows = await self._database.fetch(sa.select(accounts.c.name).order_by(accounts.c.name))
+        return [row.name for row in rows]
 
     async def remove(self, name: str) -> None:
         """Remove an account; what belongs to it stays.
@@ -87,11 +90,8 @@ class Accounts:
             SignInError: there is no such account.
             StorageError: the database refused.
         """
-        async with self._database.write() as connection:
-            gone = (
-                await connection.execute(accounts.delete().where(accounts.c.name == name))
-            ).rowcount
-        if not gone:
+        change = accounts.delete().where(accounts.c.name == name)
+        if not await self._database.write(lambda connection: connection.execute(change).rowcount):
             message = f"There is no account '{name}'."
             raise SignInError(message)
 
@@ -108,9 +108,8 @@ class Accounts:
             message = f"Too many wrong passwords for '{name}'. Wait {minutes} minutes."
             raise SignInError(message)
         failures.append(self._clock())  # counted before the slow hash: guesses may come in parallel
-        async with self._database.read() as connection:
-            query = sa.select(accounts.c.password_hash).where(accounts.c.name == name)
-            known = (await connection.execute(query)).scalar_one_or_none()
+        query = sa.select(accounts.c.password_hash).where(accounts.c.name == name)
+        known = next((row.password_hash for row in await self._database.fetch(query)), None)
         right = await asyncio.to_thread(self._verify, known or self._nobody, password)
         if right and known is not None:
             self._failures.pop(name, None)
@@ -123,9 +122,8 @@ class Accounts:
         Raises:
             StorageError: the database does not answer.
         """
-        async with self._database.read() as connection:
-            query = sa.select(accounts.c.name).where(accounts.c.key_digest == _digest(key))
-            return (await connection.execute(query)).scalar_one_or_none()
+        query = sa.select(accounts.c.name).where(accounts.c.key_digest == _digest(key))
+        return next((row.name for row in await self._database.fetch(query)), None)
 
     def _recent_failures(self, name: str) -> deque[float]:
         if len(self._failures) > _NAMES_IN_MEMORY:

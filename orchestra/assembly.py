@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -106,8 +107,8 @@ class Orchestra:
         return parts
 
     async def _check_database(self) -> str:
-        async with self.database.read():
-            return self.database.description
+        await self.database.check()
+        return self.database.description
 
     async def _check_vectors(self) -> str:
         vectors = await self.vectors.check()
@@ -144,16 +145,14 @@ async def open_orchestra(
     """
     prepare_environment(settings)
     async with AsyncExitStack() as stack:
-        database = Database(settings.data_dir, _secret(settings.database_url))
-        stack.push_async_callback(database.close)
-        await database.open()
+        database = await stack.enter_async_context(open_database(settings))
         log.info("Database: %s", database.description)
 
-        roster = Roster(PersonaFiles(settings.personas_dir), settings.persona_ttl_seconds)
+        roster = open_roster(settings)
         stack.push_async_callback(roster.close)
         await roster.current()
 
-        speaker, composer = await _open_model(settings, stack)
+        speaker, composer = await stack.enter_async_context(open_speaker(settings))
         log.info("Model: %s", speaker.description)
 
         embedder = Embedder(settings.embedding_model)
@@ -162,10 +161,7 @@ async def open_orchestra(
         examples = read_examples(settings.personas_dir / "domains.yaml")
         router = Router(examples, embedder, lessons, settings.data_dir)
 
-        chroma_url = str(settings.chroma_url) if settings.chroma_url else None
-        vectors = VectorStore(settings.data_dir, chroma_url, embedder.name)
-        await vectors.open()
-        stack.push_async_callback(vectors.close)
+        vectors = await stack.enter_async_context(open_vectors(settings))
         log.info("Vectors: %s", vectors.description)
         memory = MemoryKeeper(MemoryRecords(database), vectors, embedder, settings.memory_limit)
         stack.push_async_callback(memory.close)
@@ -232,18 +228,39 @@ async def running_as(settings: Settings) -> AsyncIterator[Orchestra]:
 
 
 @asynccontextmanager
-async def open_accounts(settings: Settings) -> AsyncIterator[Accounts]:
-    """Open the accounts alone, for commands that need nothing else.
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database alone.
 
     Raises:
-        StorageError: the database cannot be opened.
+        StorageError: it cannot be opened.
     """
     database = Database(settings.data_dir, _secret(settings.database_url))
     try:
         await database.open()
-        yield Accounts(database)
+        yield database
     finally:
         await database.close()
+
+
+def open_roster(settings: Settings) -> Roster:
+    """The personas; nothing is read yet."""
+    return Roster(PersonaFiles(settings.personas_dir), settings.persona_ttl_seconds)
+
+
+@asynccontextmanager
+async def open_vectors(settings: Settings) -> AsyncIterator[VectorStore]:
+    """Open the vectors of the configured embedding model.
+
+    Raises:
+        StorageError: they cannot be opened.
+    """
+    url = str(settings.chroma_url) if settings.chroma_url else None
+    vectors = VectorStore(settings.data_dir, url, Embedder(settings.embedding_model).name)
+    try:
+        await vectors.open()
+        yield vectors
+    finally:
+        await vectors.close()
 
 
 def sign_in_is_on(settings: Settings | None = None) -> bool:
@@ -257,8 +274,8 @@ def sign_in_is_on(settings: Settings | None = None) -> bool:
     known = settings or read_settings()
 
     async def has_accounts() -> bool:
-        async with open_accounts(known) as accounts:
-            return bool(await accounts.names())
+        async with open_database(known) as database:
+            return bool(await Accounts(database).names())
 
     # In a thread of its own: callers may or may not be inside an event loop.
     with ThreadPoolExecutor(1) as thread:
@@ -291,34 +308,40 @@ def prepare_environment(settings: Settings | None = None) -> None:
     os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
 
 
-async def _open_model(
-    settings: Settings, stack: AsyncExitStack
-) -> tuple[ChatModel | EmbeddedVoices, Composer]:
-    """A real server where one is named, else the embedded model."""
-    speaker: ChatModel | EmbeddedVoices
-    if not settings.uses_embedded_model:
-        speaker = ChatModel(
-            base_url=str(settings.openai_base_url or DEFAULT_BASE_URL).rstrip("/"),
-            api_key=_secret(settings.openai_api_key) or "none",
-            model=settings.model,
+@asynccontextmanager
+async def open_speaker(
+    settings: Settings,
+) -> AsyncIterator[tuple[ChatModel | EmbeddedVoices, Composer]]:
+    """Open a real server where one is named, else the embedded model; with how it is prompted.
+
+    Raises:
+        LLMError: the embedded model does not start.
+    """
+    async with AsyncExitStack() as stack:
+        if not settings.uses_embedded_model:
+            model = ChatModel(
+                base_url=str(settings.openai_base_url or DEFAULT_BASE_URL).rstrip("/"),
+                api_key=_secret(settings.openai_api_key) or "none",
+                model=settings.model,
+                timeout_seconds=settings.model_timeout_seconds,
+                concurrency=settings.model_concurrency,
+            )
+            stack.push_async_callback(model.close)
+            yield model, FullComposer()
+            return
+        server = EmbeddedServer()
+        stack.push_async_callback(server.close)
+        address = await server.open()
+        wire = ChatModel(
+            base_url=address.base_url,
+            api_key=address.api_key,
+            model=MODEL_NAME,
             timeout_seconds=settings.model_timeout_seconds,
             concurrency=settings.model_concurrency,
         )
-        stack.push_async_callback(speaker.close)
-        return speaker, FullComposer()
-    server = EmbeddedServer()
-    stack.push_async_callback(server.close)
-    address = await server.open()
-    wire = ChatModel(
-        base_url=address.base_url,
-        api_key=address.api_key,
-        model=MODEL_NAME,
-        timeout_seconds=settings.model_timeout_seconds,
-        concurrency=settings.model_concurrency,
-    )
-    speaker = EmbeddedVoices(wire, spare_slot=server.slots - 1)
-    stack.push_async_callback(speaker.close)
-    return speaker, SmallComposer(shipped_voices())
+        voices = EmbeddedVoices(wire, spare_slot=server.slots - 1)
+        stack.push_async_callback(voices.close)
+        yield voices, SmallComposer(shipped_voices())
 
 
 async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> None:
@@ -328,6 +351,8 @@ async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> 
         log.info("Embeddings: %s", orchestra.embedder.name)
         if isinstance(orchestra.speaker, EmbeddedVoices):
             await _warm_voices(orchestra, orchestra.speaker, composer)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: looking through it takes a third of a second
     except asyncio.CancelledError:
         raise
     except Exception as exc:

@@ -416,13 +416,14 @@ def _with_house(
 
 
 def _with_accounts(run: Callable[[Any], Awaitable[None]]) -> None:
-    from orchestra.assembly import open_accounts  # noqa: PLC0415  # as in `serve`
+    from orchestra.accounts import Accounts  # noqa: PLC0415  # as in `serve`
+    from orchestra.assembly import open_database  # noqa: PLC0415  # likewise
 
     settings = _settings()
 
     async def opened() -> None:
-        async with open_accounts(settings) as accounts:
-            await run(accounts)
+        async with open_database(settings) as database:
+            await run(Accounts(database))
 
     asyncio.run(opened())
 

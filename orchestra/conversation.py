@@ -11,7 +11,7 @@ import time
 import unicodedata
 import uuid
 from collections import OrderedDict, deque
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -164,6 +164,10 @@ class Conversation:
             notes=notes,
         )
 
+    def begin(self, user_id: str, conversation_id: str) -> None:
+        """Note that a conversation starts now: there is no earlier part of it to be looked up."""
+        self._at_hand(user_id, conversation_id, ())
+
     async def personas(self) -> Personas:
         """Who can answer right now.
 
@@ -243,11 +247,15 @@ class Conversation:
                 message.user_id, conversation_id=message.conversation_id, limit=HISTORY_LIMIT
             )
             exchanges = [_exchange(memory) for memory in reversed(remembered)]
-            self._recent[key] = deque(exchanges, maxlen=HISTORY_LIMIT)
-            if len(self._recent) > _CONVERSATIONS_IN_MEMORY:
-                self._recent.popitem(last=False)
+            self._at_hand(message.user_id, message.conversation_id, exchanges)
         self._recent.move_to_end(key)
         return tuple(self._recent[key])
+
+    def _at_hand(self, user_id: str, conversation_id: str, exchanges: Iterable[Exchange]) -> None:
+        """Keep a conversation's last exchanges in memory."""
+        self._recent[user_id, conversation_id] = deque(exchanges, maxlen=HISTORY_LIMIT)
+        if len(self._recent) > _CONVERSATIONS_IN_MEMORY:
+            self._recent.popitem(last=False)
 
     async def _remember(
         self, message: Message, route: Route, text: str, answer: str

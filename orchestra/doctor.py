@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import shutil
 import sys
 
-from orchestra.assembly import PartStatus, open_orchestra
-from orchestra.database import check_file, salvage
-from orchestra.errors import OrchestraError, StorageError
+from filelock import FileLock, Timeout
+
+from orchestra.assembly import (
+    PartStatus,
+    open_database,
+    open_roster,
+    open_speaker,
+    open_vectors,
+    prepare_environment,
+)
+from orchestra.errors import OrchestraError, PersonaError, StorageError
+from orchestra.llm.embedding import Embedder
+from orchestra.memory.vectors import LOCK_NAME
+from orchestra.salvage import damage_of, salvage
 from orchestra.settings import Settings
 
 _ROOM_BYTES = 500_000_000
 
 
 async def examine(settings: Settings) -> list[PartStatus]:
-    """Open the house and ask every part; what does not open is a finding, not an error."""
+    """Try every part by itself, so that one that fails hides no other."""
+    prepare_environment(settings)
     parts = [_python(), _disk(settings)]
-    try:
-        async with open_orchestra(settings) as house:
-            with contextlib.suppress(OrchestraError):  # the status says so
-                await house.warm()
-            parts += await house.status()
-    except OrchestraError as exc:
-        name = type(exc).__name__.removesuffix("Error").lower()
-        parts.append(PartStatus(name, ok=False, detail=str(exc), fix="See the message."))
+    for part, look, fix in (
+        ("personas", _personas, "Mend what the message names, then 'orchestra personas check'."),
+        ("database", _database, "See the message."),
+        ("vectors", _vectors, "Vectors are rebuilt from the database at the next start."),
+        ("model", _model, "See the message, then try again."),
+        ("embeddings", _embeddings, "Run 'make setup'."),
+    ):
+        try:
+            parts.append(PartStatus(part, ok=True, detail=await look(settings)))
+        except OrchestraError as exc:
+            parts.append(PartStatus(part, ok=False, detail=str(exc), fix=fix))
     return parts
 
 
@@ -36,20 +50,60 @@ def mend(settings: Settings) -> list[str]:
         What was done, in lines for people.
 
     Raises:
-        StorageError: the data folder cannot be written.
+        StorageError: the data folder cannot be written, or a server is using it.
     """
     if settings.database_url is not None:
         return ["The database is PostgreSQL: use its own tools."]
     path = settings.data_dir / "orchestra.db"
+    damage = damage_of(path)
+    if damage is None:
+        return [f"{path} is sound."]
     try:
-        check_file(path)
-    except StorageError as exc:
-        if not path.exists():
-            raise
-        kept, saved = salvage(path)
-        rows = ", ".join(f"{count} {table}" for table, count in saved.items())
-        return [str(exc), f"Kept as {kept}. Saved: {rows}."]
-    return [f"{path} is sound."]
+        with FileLock(settings.data_dir / LOCK_NAME, timeout=0):
+            kept, saved = salvage(path)
+    except Timeout as exc:
+        message = f"{path} is damaged ({damage}), but a server is using it. Stop it, then repair."
+        raise StorageError(message) from exc
+    rows = ", ".join(f"{count} {table}" for table, count in saved.items())
+    return [f"{path} was damaged: {damage}.", f"Kept as {kept}. Saved: {rows}."]
+
+
+async def _personas(settings: Settings) -> str:
+    roster = open_roster(settings)
+    try:
+        personas = await roster.current()
+        problem = roster.status().last_error
+        if problem:
+            raise PersonaError(problem)
+    finally:
+        await roster.close()
+    names = ", ".join(persona.name for persona in personas.members)
+    return f"{roster.status().source}: {names}"
+
+
+async def _database(settings: Settings) -> str:
+    async with open_database(settings) as database:
+        await database.check()
+        return database.description
+
+
+async def _vectors(settings: Settings) -> str:
+    async with open_vectors(settings) as vectors:
+        return f"{vectors.description}, {await vectors.check()} vectors"
+
+
+async def _model(settings: Settings) -> str:
+    async with open_speaker(settings) as (speaker, _):
+        return await speaker.check()
+
+
+async def _embeddings(settings: Settings) -> str:
+    embedder = Embedder(settings.embedding_model)
+    try:
+        await embedder.open()
+    finally:
+        await embedder.close()
+    return f"{embedder.name}, {embedder.width} numbers per text"
 
 
 def _python() -> PartStatus:

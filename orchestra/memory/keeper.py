@@ -7,17 +7,16 @@ import logging
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 import numpy as np
-import numpy.typing as npt
 
 from orchestra.database import now
 from orchestra.errors import MemoryNotFoundError, StorageError
 from orchestra.llm.embedding import Embedder, Vectors
-from orchestra.memory.ranking import Chain, chain_of, score, terms_of
+from orchestra.memory.ranking import score, terms_of
 from orchestra.memory.records import NOTHING, MemoryRecords, Owner, Record, Version
+from orchestra.memory.shelf import Shelf
 from orchestra.memory.vectors import VectorStore
 from orchestra.types.conversation import Memory
 
@@ -50,20 +49,6 @@ _DECISIVE = re.compile(
 _REMEMBER = re.compile(r"\b(remember|don't forget|do not forget|note that|keep in mind)\b", re.I)
 
 
-@dataclass
-class _Shelf:
-    """All of one owner's memories, ready to be scored."""
-
-    version: Version
-    ids: list[str]
-    chain: Chain
-    vectors: Vectors
-    """(n, d), a row of zeros where there is no vector yet."""
-    created_at: npt.NDArray[np.float64]
-    """(n,) seconds since 1970."""
-    pinned: npt.NDArray[np.bool_]
-
-
 class MemoryKeeper:
     """Each persona's memory of each person."""
 
@@ -74,8 +59,8 @@ class MemoryKeeper:
         self._vectors = vectors
         self._embedder = embedder
         self._limit = limit
-        self._shelves: OrderedDict[Owner, _Shelf] = OrderedDict()
-        self._loading: dict[Owner, asyncio.Lock] = {}
+        self._shelves: OrderedDict[Owner, Shelf] = OrderedDict()
+        self._loading: WeakValueDictionary[Owner, asyncio.Lock] = WeakValueDictionary()
         self._indexing = asyncio.Lock()
         self._work = asyncio.Event()
         self._indexer: asyncio.Task[None] | None = None
@@ -254,37 +239,38 @@ class MemoryKeeper:
             while await self._index_batch():
                 pass
 
-    async def _shelf(self, owner: Owner, version: Version) -> _Shelf:
+    async def _shelf(self, owner: Owner, version: Version) -> Shelf:
         """The owner's shelf of this version or a later one; whoever comes first loads it."""
         shelf = self._shelves.get(owner)
         if shelf is None or shelf.version != version:
             async with self._loading.setdefault(owner, asyncio.Lock()):
                 shelf = self._shelves.get(owner)
                 if shelf is None or shelf.version != version:
-                    shelf = await self._load(owner)
+                    shelf = await self._brought_up_to_date(owner, shelf)
                     self._shelves[owner] = shelf
-            self._loading.pop(owner, None)
             if len(self._shelves) > _OWNERS_IN_MEMORY:
                 self._shelves.popitem(last=False)
         if owner in self._shelves:
             self._shelves.move_to_end(owner)
         return shelf
 
-    async def _load(self, owner: Owner) -> _Shelf:
-        version, _ = await self._records.look(owner)
-        rows = await self._records.outline(owner)
-        known = await self._vectors.of_person(owner.persona_id, owner.user_id) if rows else {}
-        width = len(next(iter(known.values()))) if known else self._embedder.width
-        nothing = np.zeros(width, dtype=np.float32)
-        numbers = np.array([row.number for row in rows], dtype=np.int64)
-        return _Shelf(
-            version=version,
-            ids=[row.id for row in rows],
-            chain=chain_of(numbers, [row.conversation_id for row in rows]),
-            vectors=np.array([known.get(row.id, nothing) for row in rows]).reshape(-1, width),
-            created_at=np.array([_timestamp(row.created_at) for row in rows]),
-            pinned=np.array([row.pinned for row in rows], dtype=bool),
-        )
+    async def _brought_up_to_date(self, owner: Owner, old: Shelf | None) -> Shelf:
+        """Add what is new to a shelf; where something else changed, fill another."""
+        shelf = old or Shelf(self._embedder.width)
+        version, rows = await self._records.outline(owner, after=shelf.version.newest)
+        known: dict[str, Vectors] = {}
+        if not shelf.grows_to(version, rows):
+            version, rows = await self._records.outline(owner)
+            known = shelf.vectors_of([row.id for row in rows])
+            shelf = Shelf(self._embedder.width)
+        if version.indexed > shelf.with_vector + len(known):
+            missing = [one for one in (row.id for row in rows) if one not in known]
+            wanted = None if old is None else [*shelf.without_vector, *missing]
+            known |= await self._vectors.of_person(owner.persona_id, owner.user_id, wanted)
+        shelf.add(rows)
+        shelf.put_vectors(known)
+        shelf.version = version
+        return shelf
 
     async def _index_forever(self) -> None:
         """Index whatever is remembered, by this process or by one that may not write vectors."""
@@ -332,7 +318,6 @@ class MemoryKeeper:
             await self._vectors.put(persona_id, users, ids, vectors[own])
         await self._records.mark_indexed([row.id for row in rows])
         for owner in {Owner(row.user_id, row.persona_id) for row in rows}:
-            self._shelves.pop(owner, None)
             await self._merge_duplicates(owner, {row.id for row in rows})
             surplus = await self._records.least_useful(owner, self._limit)
             if surplus:
@@ -343,13 +328,11 @@ class MemoryKeeper:
         """Let each fresh memory take the place of the older one that says the same, if any."""
         version, _ = await self._records.look(owner)
         shelf = await self._shelf(owner, version)
-        for index, memory_id in enumerate(shelf.ids):
-            if memory_id not in fresh or index == 0:
-                continue
+        for index in [place for place, one in enumerate(shelf.ids) if place and one in fresh]:
             similarity = shelf.vectors[:index] @ shelf.vectors[index]
-            nearest = shelf.ids[int(np.argmax(similarity))]
-            if similarity.max() >= SAME and await self._same_figures(owner, memory_id, nearest):
-                await self._records.merge(memory_id, nearest)
+            newer, nearest = shelf.ids[index], shelf.ids[int(np.argmax(similarity))]
+            if similarity.max() >= SAME and await self._same_figures(owner, newer, nearest):
+                await self._records.merge(newer, nearest)
 
     async def _same_figures(self, owner: Owner, one_id: str, other_id: str) -> bool:
         """Whether two memories name the same numbers: 'order 12' and 'order 13' look alike."""
@@ -372,7 +355,3 @@ def importance_of(task: str, decision: str) -> float:
     if _REMEMBER.search(task):
         return 1.0
     return 0.7 if _DECISIVE.search(f"{task} {decision}") else 0.4
-
-
-def _timestamp(when: datetime) -> float:
-    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -48,31 +47,32 @@ Floats = npt.NDArray[np.floating]
 NOBODY = -1
 
 
-@dataclass(frozen=True)
 class Chain:
     """An owner's memories in order of their numbers, each with its neighbours' positions."""
 
-    numbers: Numbers
-    """(n,) row numbers, ascending."""
-    before: Numbers
-    """(n,) position of the memory before in the same conversation, or NOBODY."""
-    after: Numbers
-    """(n,) likewise after."""
+    def __init__(self) -> None:
+        self.numbers: Numbers = np.empty(0, dtype=np.int64)
+        """(n,) row numbers, ascending."""
+        self.before: Numbers = np.empty(0, dtype=np.int64)
+        """(n,) position of the memory before in the same conversation, or NOBODY."""
+        self.after: Numbers = np.empty(0, dtype=np.int64)
+        """(n,) likewise after."""
+        self._latest: dict[str, int] = {}
 
-
-def chain_of(numbers: Numbers, conversations: Sequence[str | None]) -> Chain:
-    """Link memories, given in ascending order, to their neighbours in the same conversation."""
-    before = np.full(len(numbers), NOBODY, dtype=np.int64)
-    after = np.full(len(numbers), NOBODY, dtype=np.int64)
-    latest: dict[str, int] = {}
-    for position, conversation in enumerate(conversations):
-        if conversation is None:
-            continue
-        if conversation in latest:
-            before[position] = latest[conversation]
-            after[latest[conversation]] = position
-        latest[conversation] = position
-    return Chain(numbers, before, after)
+    def add(self, numbers: Sequence[int], conversations: Sequence[str | None]) -> None:
+        """Link further memories, in ascending order and after all that are there."""
+        start = len(self.numbers)
+        nobody = np.full(len(numbers), NOBODY, dtype=np.int64)
+        self.numbers = np.concatenate([self.numbers, np.array(numbers, dtype=np.int64)])
+        self.before = np.concatenate([self.before, nobody])
+        self.after = np.concatenate([self.after, nobody])
+        for position, conversation in enumerate(conversations, start):
+            if conversation is None:
+                continue
+            if conversation in self._latest:
+                self.before[position] = self._latest[conversation]
+                self.after[self._latest[conversation]] = position
+            self._latest[conversation] = position
 
 
 def terms_of(text: str) -> list[str]:
@@ -128,7 +128,8 @@ def _positions(numbers: Numbers, rows: Numbers) -> Numbers:
     """Where the rows stand among the numbers, both ascending; unknown rows are left out."""
     places = np.searchsorted(numbers, rows)
     places = places[places < len(numbers)]
-    return places[np.isin(numbers[places], rows, assume_unique=True)]
+    known: Numbers = places[numbers[places] == rows[: len(places)]]
+    return known
 
 
 def _at(values: Floats, positions: Numbers) -> Floats:

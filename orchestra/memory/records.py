@@ -4,29 +4,52 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from orchestra.database import Database, forgotten, memories
+from orchestra.database import Database
 from orchestra.memory.ranking import MOST_TERMS, Numbers
+from orchestra.tables import forgotten, memories
 from orchestra.types.conversation import Memory
 
 DECISION_CHARACTERS = 1200
 """What is kept of a reply; the embedding reads no more than about this much."""
 
-Version = tuple[int, ...]
-"""How many memories an owner has, the newest one's number, how many are indexed and pinned."""
+_NAMED_AT_ONCE = 10_000
+"""SQLite takes 32,766 values in one statement."""
 
-NOTHING: Version = (0, 0, 0, 0)
+
+class Version(NamedTuple):
+    """The state of an owner's memories; it changes whenever one comes, goes or is changed."""
+
+    memories: int
+    newest: int
+    """The highest number of a memory."""
+    indexed: int
+    pinned: int
+
+
+NOTHING = Version(0, 0, 0, 0)
 """The version of an owner who has no memories."""
+
+
+class Outline(NamedTuple):
+    """A memory without its words."""
+
+    number: int
+    id: str
+    conversation_id: str | None
+    created_at: datetime
+    pinned: bool
+
 
 _NAMESPACE = uuid.UUID("6f0c2c1e-6d0c-5b0e-9a52-6f7263686573")
 
@@ -107,21 +130,35 @@ class MemoryRecords:
             StorageError: they could not be kept.
         """
         insert = self._insert(memories)
-        async with self._database.write() as connection:
-            await connection.execute(insert, [one.row(indexed=indexed) for one in records])
+        rows = [one.row(indexed=indexed) for one in records]
+        await self._database.write(lambda connection: connection.execute(insert, rows))
 
-    async def outline(self, owner: Owner) -> Sequence[sa.Row[*tuple[Any, ...]]]:
-        """number, id, conversation_id, created_at, pinned of all memories, oldest number first."""
-        columns = (
-            memories.c.number,
-            memories.c.id,
-            memories.c.conversation_id,
-            memories.c.created_at,
-            memories.c.pinned,
+    async def outline(self, owner: Owner, after: int = 0) -> tuple[Version, list[Outline]]:
+        """The owner's memories of one moment, oldest first.
+
+        Args:
+            owner: Whose.
+            after: Only those with a higher number.
+
+        Returns:
+            The version of all of them, and the outlines of those asked for.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        query = (
+            sa.select(*(memories.c[name] for name in Outline._fields))
+            .where(_owned(owner), memories.c.number > after)
+            .order_by(memories.c.number)
         )
-        query = sa.select(*columns).where(_owned(owner)).order_by(memories.c.number)
-        async with self._database.read() as connection:
-            return (await connection.execute(query)).all()
+        state = _look_statement(0, self._database.is_sqlite)
+        values = {"user_id": owner.user_id, "persona_id": owner.persona_id}
+
+        def read(connection: sa.Connection) -> tuple[Version, list[Outline]]:
+            version = _version(connection.execute(state, values).one()[1])
+            return version, [Outline(*row) for row in connection.execute(query)]
+
+        return await self._database.read(read)
 
     async def look(self, owner: Owner, terms: Sequence[str] = ()) -> tuple[Version, list[Numbers]]:
         """Look at the owner's memories as they are now, in one statement.
@@ -135,19 +172,15 @@ class MemoryRecords:
             match = f'scope:"{owner.scope}" AND {{task decision day}}:"{term}"'
             values[f"term{index}"] = match if self._database.is_sqlite else term
         statement = _look_statement(len(terms), self._database.is_sqlite)
-        async with self._database.read() as connection:
-            found = {row[0]: row[1] for row in await connection.execute(statement, values)}
-        version = tuple(map(int, found[-1].split(",")))
-        return version, [_numbers(found.get(index)) for index in range(len(terms))]
+        found = {row[0]: row[1] for row in await self._database.fetch(statement, values)}
+        return _version(found[-1]), [_numbers(found.get(index)) for index in range(len(terms))]
 
     async def get(self, user_id: str, ids: Iterable[str]) -> dict[str, Memory]:
         """The person's memories with these ids, by id."""
         query = sa.select(memories).where(
             memories.c.user_id == user_id, memories.c.id.in_(list(ids))
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
-        return {row.id: _memory(row) for row in rows}
+        return {row.id: _memory(row) for row in await self._database.fetch(query)}
 
     async def newest(
         self,
@@ -165,15 +198,15 @@ class MemoryRecords:
         ):
             if value is not None:
                 query = query.where(column == value)
-        async with self._database.read() as connection:
-            return [_memory(row) for row in await connection.execute(query)]
+        return [_memory(row) for row in await self._database.fetch(query)]
 
     async def pin(self, user_id: str, memory_id: str, *, pinned: bool) -> bool:
         """Pin or unpin; False when the person has no such memory."""
         change = memories.update().values(pinned=pinned)
         change = change.where(memories.c.user_id == user_id, memories.c.id == memory_id)
-        async with self._database.write() as connection:
-            return (await connection.execute(change)).rowcount > 0
+        return await self._database.write(
+            lambda connection: connection.execute(change).rowcount > 0
+        )
 
     async def remove(
         self,
@@ -191,41 +224,43 @@ class MemoryRecords:
             chosen = chosen & (memories.c.user_id == user_id)
         if persona_id is not None:
             chosen = chosen & (memories.c.persona_id == persona_id)
-        if ids is not None:
-            chosen = chosen & memories.c.id.in_(ids)
-        gone: dict[str, list[str]] = {}
-        async with self._database.write() as connection:
-            rows = (
-                await connection.execute(
-                    sa.select(memories.c.id, memories.c.persona_id).where(chosen)
+
+        def delete(connection: sa.Connection) -> dict[str, list[str]]:
+            gone: dict[str, list[str]] = {}
+            for part in [None] if ids is None else _parts(ids):
+                these = chosen if part is None else chosen & memories.c.id.in_(part)
+                found = connection.execute(
+                    sa.select(memories.c.id, memories.c.persona_id).where(these)
                 )
-            ).all()
-            for row in rows:
-                gone.setdefault(row.persona_id, []).append(row.id)
-            if rows:
-                await connection.execute(memories.delete().where(chosen))
-                await connection.execute(
-                    forgotten.insert(),
-                    [{"id": row.id, "persona_id": row.persona_id} for row in rows],
-                )
-        return gone
+                rows = [{"id": row.id, "persona_id": row.persona_id} for row in found]
+                if rows:
+                    connection.execute(memories.delete().where(these))
+                    connection.execute(self._insert(forgotten), rows)
+                for row in rows:
+                    gone.setdefault(row["persona_id"], []).append(row["id"])
+            return gone
+
+        return await self._database.write(delete)
 
     async def merge(self, kept_id: str, older_id: str) -> None:
         """Let a memory take the place of an older one that says the same."""
         older_query = sa.select(memories).where(memories.c.id == older_id)
-        async with self._database.write() as connection:
-            older = (await connection.execute(older_query)).one_or_none()
+
+        def replace(connection: sa.Connection) -> None:
+            older = connection.execute(older_query).one_or_none()
             if older is None:
                 return
-            change = memories.update().where(memories.c.id == kept_id)
             values: dict[str, Any] = {"times": memories.c.times + older.times}
             if older.pinned:
                 values["pinned"] = True
-            await connection.execute(change.values(**values))
-            await connection.execute(memories.delete().where(memories.c.id == older_id))
-            await connection.execute(
-                self._insert(forgotten), {"id": older_id, "persona_id": older.persona_id}
-            )
+            change = memories.update().where(memories.c.id == kept_id).values(**values)
+            if not connection.execute(change).rowcount:
+                return  # the newer one was forgotten meanwhile: the older one stays
+            connection.execute(memories.delete().where(memories.c.id == older_id))
+            gone = {"id": older_id, "persona_id": older.persona_id}
+            connection.execute(self._insert(forgotten), gone)
+
+        await self._database.write(replace)
 
     async def least_useful(self, owner: Owner, keep: int) -> list[str]:
         """Ids beyond the `keep` most important and newest; never a pinned one."""
@@ -235,39 +270,38 @@ class MemoryRecords:
             .order_by(memories.c.importance.desc(), memories.c.number.desc())
             .offset(keep)
         )
-        async with self._database.read() as connection:
-            return list((await connection.execute(query)).scalars())
+        return [row.id for row in await self._database.fetch(query)]
 
-    async def unindexed(self, limit: int) -> list[sa.Row[Any]]:
+    async def unindexed(self, limit: int) -> Sequence[sa.Row[Any]]:
         """Rows that the vectors do not know yet, oldest first."""
         query = sa.select(memories).where(memories.c.indexed.is_(False)).order_by(memories.c.number)
-        async with self._database.read() as connection:
-            return list((await connection.execute(query.limit(limit))).all())
+        return await self._database.fetch(query.limit(limit))
 
     async def mark_indexed(self, ids: Sequence[str]) -> None:
         """Note that the vectors know these rows."""
         change = memories.update().values(indexed=True).where(memories.c.id.in_(ids))
-        async with self._database.write() as connection:
-            await connection.execute(change)
+        await self._database.write(lambda connection: connection.execute(change))
 
     async def mark_all_unindexed(self) -> int:
         """Note that the vectors know nothing; returns how many rows there are to index."""
-        async with self._database.write() as connection:
-            return (await connection.execute(memories.update().values(indexed=False))).rowcount
+        change = memories.update().values(indexed=False)
+        return await self._database.write(lambda connection: connection.execute(change).rowcount)
 
     async def to_remove(self) -> dict[str, list[str]]:
         """Ids whose vectors still have to go, by persona."""
-        async with self._database.read() as connection:
-            rows = (await connection.execute(sa.select(forgotten))).all()
         waiting: dict[str, list[str]] = {}
-        for row in rows:
+        for row in await self._database.fetch(sa.select(forgotten)):
             waiting.setdefault(row.persona_id, []).append(row.id)
         return waiting
 
     async def removed(self, ids: Sequence[str]) -> None:
         """Note that these vectors are gone."""
-        async with self._database.write() as connection:
-            await connection.execute(forgotten.delete().where(forgotten.c.id.in_(ids)))
+
+        def delete(connection: sa.Connection) -> None:
+            for part in _parts(ids):
+                connection.execute(forgotten.delete().where(forgotten.c.id.in_(part)))
+
+        await self._database.write(delete)
 
     async def erase(self) -> None:
         """Overwrite what deleted rows and words left behind in the file.
@@ -276,10 +310,8 @@ class MemoryRecords:
             StorageError: the file could not be rewritten.
         """
         if self._database.is_sqlite:
-            async with self._database.write() as connection:
-                await connection.execute(
-                    sa.text("INSERT INTO memory_words(memory_words) VALUES ('optimize')")
-                )
+            tidy = sa.text("INSERT INTO memory_words(memory_words) VALUES ('optimize')")
+            await self._database.write(lambda connection: connection.execute(tidy))
         await self._database.vacuum()
 
     def _insert(self, table: sa.Table) -> sa.Insert:
@@ -310,8 +342,18 @@ def _look_statement(terms: int, sqlite: bool) -> sa.TextClause:  # noqa: FBT001 
     return sa.text(" UNION ALL ".join(parts))
 
 
+def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Ids in portions that a statement can name."""
+    for start in range(0, len(ids), _NAMED_AT_ONCE):
+        yield ids[start : start + _NAMED_AT_ONCE]
+
+
 def _owned(owner: Owner) -> sa.ColumnElement[bool]:
     return sa.and_(memories.c.user_id == owner.user_id, memories.c.persona_id == owner.persona_id)
+
+
+def _version(joined: str) -> Version:
+    return Version(*map(int, joined.split(",")))
 
 
 def _numbers(joined: str | None) -> Numbers:

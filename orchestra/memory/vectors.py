@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
+LOCK_NAME = "chroma.lock"
+"""Held, in the data folder, by the one process that may write vectors."""
+
 _BATCH = 500
 
 
@@ -50,7 +53,7 @@ class VectorStore:
         self._space = hashlib.sha256(model.encode()).hexdigest()[:8]
         self._folder = folder / "chroma"
         self._url = url
-        self._lock = FileLock(folder / "chroma.lock")
+        self._lock = FileLock(folder / LOCK_NAME)
         self._client: ClientAPI | None = None
         self._collections: dict[str, Collection] = {}
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="chroma")
@@ -126,8 +129,15 @@ class VectorStore:
 
         await self._run(delete)
 
-    async def of_person(self, persona_id: str, user_id: str) -> dict[str, Vectors]:
-        """All vectors of one person, (d,) by id: the one place where the person's filter is set.
+    async def of_person(
+        self, persona_id: str, user_id: str, ids: Sequence[str] | None = None
+    ) -> dict[str, Vectors]:
+        """One person's vectors, (d,) by id: the one place where the person's filter is set.
+
+        Args:
+            persona_id: Whose memories.
+            user_id: About whom.
+            ids: Only these; None: all.
 
         Raises:
             StorageError: Chroma does not answer.
@@ -135,7 +145,8 @@ class VectorStore:
 
         def get() -> dict[str, Vectors]:
             collection = self._collection(persona_id)
-            found = collection.get(where={"user_id": user_id}, include=["embeddings"])
+            these = None if ids is None else list(ids)
+            found = collection.get(ids=these, where={"user_id": user_id}, include=["embeddings"])
             vectors = np.asarray(found["embeddings"], dtype=np.float32)
             return dict(zip(found["ids"], vectors, strict=True))
 

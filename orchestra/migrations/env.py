@@ -1,8 +1,8 @@
-"""Run by Alembic: applies the migrations on the connection that `orchestra.database` hands over."""
+"""Run by Alembic: applies the migrations on the connection that `migrate` hands over."""
 
 from alembic import context
 
-from orchestra.database import tables
+from orchestra.tables import tables
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import sqlalchemy as sa
 
-from orchestra.database import Database, lessons, now
+from orchestra.database import Database, now
 from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.tables import lessons
 
 _KEPT_PER_USER = 200
 _USERS_IN_MEMORY = 1000
@@ -31,6 +32,7 @@ class Lessons:
         self._database = database
         self._embedder = embedder
         self._loaded: OrderedDict[str, tuple[list[Lesson], Vectors]] = OrderedDict()
+        self._changes = 0
 
     async def nearest(self, user_id: str, vector: Vectors, threshold: float) -> Lesson | None:
         """Return the person's lesson closest to a message, if its cosine reaches the threshold."""
@@ -47,18 +49,23 @@ class Lessons:
         Raises:
             StorageError: it could not be kept.
         """
-        same = sa.and_(lessons.c.user_id == lesson.user_id, lessons.c.text == lesson.text)
-        async with self._database.write() as connection:
-            await connection.execute(lessons.delete().where(same))
-            await connection.execute(
-                lessons.insert().values(
-                    user_id=lesson.user_id,
-                    text=lesson.text,
-                    persona_id=lesson.persona_id,
-                    created_at=now(),
-                )
-            )
-        self._loaded.pop(lesson.user_id, None)
+        own = lessons.c.user_id == lesson.user_id
+        newest = sa.select(lessons.c.number).where(own).order_by(lessons.c.number.desc())
+        row = {
+            "user_id": lesson.user_id,
+            "text": lesson.text,
+            "persona_id": lesson.persona_id,
+            "created_at": now(),
+        }
+
+        def replace(connection: sa.Connection) -> None:
+            connection.execute(lessons.delete().where(own, lessons.c.text == lesson.text))
+            connection.execute(lessons.insert().values(**row))
+            kept = newest.limit(_KEPT_PER_USER).scalar_subquery()
+            connection.execute(lessons.delete().where(own, lessons.c.number.not_in(kept)))
+
+        await self._database.write(replace)
+        self._changed(lesson.user_id)
 
     async def forget(self, user_id: str) -> None:
         """Drop all that a person taught.
@@ -66,8 +73,12 @@ class Lessons:
         Raises:
             StorageError: the database refused.
         """
-        async with self._database.write() as connection:
-            await connection.execute(lessons.delete().where(lessons.c.user_id == user_id))
+        change = lessons.delete().where(lessons.c.user_id == user_id)
+        await self._database.write(lambda connection: connection.execute(change))
+        self._changed(user_id)
+
+    def _changed(self, user_id: str) -> None:
+        self._changes += 1
         self._loaded.pop(user_id, None)
 
     async def _of(self, user_id: str) -> tuple[list[Lesson], Vectors]:
@@ -77,15 +88,15 @@ class Lessons:
         query = (
             sa.select(lessons.c.text, lessons.c.persona_id)
             .where(lessons.c.user_id == user_id)
-            .order_by(lessons.c.created_at.desc())
+            .order_by(lessons.c.number.desc())
             .limit(_KEPT_PER_USER)
         )
-        async with self._database.read() as connection:
-            rows = (await connection.execute(query)).all()
+        changes = self._changes
+        rows = await self._database.fetch(query)
         taught = [Lesson(user_id=user_id, text=row.text, persona_id=row.persona_id) for row in rows]
-        empty = np.empty((0, 0), dtype=np.float32)
-        vectors = await self._embedder.embed_all([one.text for one in taught]) if taught else empty
-        self._loaded[user_id] = (taught, vectors)
-        if len(self._loaded) > _USERS_IN_MEMORY:
-            self._loaded.popitem(last=False)
-        return self._loaded[user_id]
+        vectors = np.array([await self._embedder.embed(one.text) for one in taught])
+        if changes == self._changes:  # else what was read may be out of date by now
+            self._loaded[user_id] = (taught, vectors)
+            if len(self._loaded) > _USERS_IN_MEMORY:
+                self._loaded.popitem(last=False)
+        return taught, vectors

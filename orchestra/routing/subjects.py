@@ -8,6 +8,7 @@ takes a second, so examples can change without a training step anywhere.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,13 +83,29 @@ class Wording:
         """Learn the weights of words and runs; returns the features of the texts, sparse (n, f)."""
         from scipy.sparse import hstack  # noqa: PLC0415  # likewise
 
-        return hstack([view.fit_transform(texts) for view in self._views], format="csr")
+        features = hstack([view.fit_transform(texts) for view in self._views], format="csr")
+        self._analyzers = [view.build_analyzer() for view in self._views]
+        self._starts = (0, len(self._views[0].vocabulary_))
+        return features
 
-    def features(self, text: str) -> csr_matrix:
-        """The features of one text, sparse (1, f)."""
-        from scipy.sparse import hstack  # noqa: PLC0415  # likewise
+    def features(self, text: str) -> tuple[npt.NDArray[np.intp], Floats]:
+        """The features of one text: columns (k,) and their values (k,).
 
-        return hstack([view.transform([text]) for view in self._views], format="csr")
+        As the vectorizers' own `transform`, without its checks and matrices: a tenth of the time.
+        """
+        columns, values = [], []
+        for view, analyze, start in zip(self._views, self._analyzers, self._starts, strict=True):
+            counts: Counter[int] = Counter()
+            for run in analyze(text):
+                column = view.vocabulary_.get(run)
+                if column is not None:
+                    counts[column] += 1
+            found = np.fromiter(counts.keys(), dtype=np.intp, count=len(counts))
+            times = np.fromiter(counts.values(), dtype=float, count=len(counts))
+            weights = (1 + np.log(times)) * view.idf_[found]
+            columns.append(found + start)
+            values.append(weights / (np.linalg.norm(weights) or 1.0))
+        return np.concatenate(columns), np.concatenate(values)
 
 
 class SubjectClassifier:
@@ -117,7 +134,8 @@ class SubjectClassifier:
     def classify(self, text: str, vector: Floats) -> Floats:
         """Return one probability per domain, shape (domains,), summing to 1."""
         meaning = _softmax(vector @ self._by_meaning, TEMPERATURE)
-        wording = _softmax(self._wording.features(text) @ self._by_wording, TEMPERATURE)[0]
+        columns, values = self._wording.features(text)
+        wording = _softmax(values @ self._by_wording[columns], TEMPERATURE)
         mixed = (meaning + wording + self._vote(vector)) / 3
         sharpened: Floats = mixed**SHARPNESS
         normalised: Floats = sharpened / sharpened.sum()

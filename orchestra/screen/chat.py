@@ -7,9 +7,12 @@ import hashlib
 import logging
 import uuid
 from collections.abc import Awaitable
+from types import SimpleNamespace
 from typing import Any
 
 import chainlit as cl
+import chainlit.message as message_module
+import chainlit.step as step_module
 from chainlit.config import FILES_DIRECTORY, config
 from chainlit.input_widget import Select, Slider
 from chainlit.session import BaseSession
@@ -31,6 +34,10 @@ LENGTHS = ("short", "medium", "long")
 BaseSession.files_dir = property(  # type: ignore[assignment, method-assign]  # see above
     lambda session: FILES_DIRECTORY / hashlib.sha256(session.id.encode()).hexdigest()[:32]
 )
+# Chainlit stands still for a millisecond, with everybody's conversations, whenever it makes a
+# message or a step, so that no two have the same time; microseconds tell them apart as well.
+for module in (message_module, step_module):
+    module.time = SimpleNamespace(sleep=lambda _seconds: None)  # type: ignore[attr-defined]  # see above
 # "system" is not accepted by config.toml, though the page knows it.
 config.ui.default_theme = "system"
 sign_in.register()
@@ -61,6 +68,7 @@ async def starters(_user: cl.User | None = None, _language: str | None = None) -
 async def begin() -> None:
     """Prepare the composer of a new conversation."""
     house = await assembly.running()
+    house.conversation.begin(_person(), cl.context.session.thread_id)
     await _prepare_composer(house)
     if not house.is_warm:
         await cl.context.emitter.send_toast(

@@ -1,13 +1,11 @@
 """Conversations across restarts: Chainlit's data layer on our own tables.
 
 Steps and elements are kept as Chainlit's own JSON, so a new field of theirs needs no migration of
-ours. Chainlit reports each change as it happens, several times per step; changes are gathered and
-written together, off the way to the first token. `flush` writes at once: every answer ends with it.
+ours. Writing is left to `gathering`; every answer ends with a `flush`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import uuid
@@ -30,56 +28,52 @@ from chainlit.types import (
 from chainlit.user import PersistedUser, User
 
 from orchestra import assembly
-from orchestra.database import Database, elements, feedbacks, now, people, steps, threads
-from orchestra.errors import StorageError
-from orchestra.types.conversation import shorten
+from orchestra.database import Database, now
+from orchestra.screen.gathering import Gathering, ThreadChange, stamp
+from orchestra.tables import elements, feedbacks, people, steps, threads
 
 log = logging.getLogger(__name__)
-
-GATHER_SECONDS = 0.25
 
 
 class History(BaseDataLayer):
     """Threads, steps, elements and thumbs, each belonging to one person."""
 
     def __init__(self) -> None:
-        self._changed: dict[str, StepDict] = {}
-        self._touched: dict[str, str] = {}
-        self._writer: asyncio.Task[None] | None = None
-        self._writing = asyncio.Lock()
+        self._gathering = Gathering(_database)
 
     # People
 
     async def get_user(self, identifier: str) -> PersistedUser | None:
         """The person of that name, if ever seen."""
-        async with (await _database()).read() as connection:
-            query = sa.select(people).where(people.c.name == identifier)
-            row = (await connection.execute(query)).one_or_none()
-        return _person(row) if row else None
+        query = sa.select(people).where(people.c.name == identifier)
+        return next((_person(row) for row in await (await _database()).fetch(query)), None)
 
     async def create_user(self, user: User) -> PersistedUser | None:
         """The person, made or brought up to date."""
         details = json.dumps(user.metadata)
-        async with (await _database()).write() as connection:
-            change = people.update().where(people.c.name == user.identifier).values(details=details)
-            if not (await connection.execute(change)).rowcount:
-                row = {
-                    "id": str(uuid.uuid4()),
-                    "name": user.identifier,
-                    "details": details,
-                    "created_at": _stamp(),
-                }
-                await connection.execute(people.insert().values(**row))
+        row = {
+            "id": str(uuid.uuid4()),
+            "name": user.identifier,
+            "details": details,
+            "created_at": stamp(),
+        }
+        change = people.update().where(people.c.name == user.identifier).values(details=details)
+
+        def keep(connection: sa.Connection) -> None:
+            if not connection.execute(change).rowcount:
+                connection.execute(people.insert().values(**row))
+
+        await (await _database()).write(keep)
         return await self.get_user(user.identifier)
 
     # Threads
 
     async def get_thread_author(self, thread_id: str) -> str:
         """Name of whom a thread belongs to; empty for nobody."""
+        await self.flush()
         query = sa.select(people.c.name).join(threads, threads.c.person_id == people.c.id)
-        async with (await _database()).read() as connection:
-            name = (await connection.execute(query.where(threads.c.id == thread_id))).scalar()
-        return str(name or "")
+        rows = await (await _database()).fetch(query.where(threads.c.id == thread_id))
+        return str(rows[0].name) if rows else ""
 
     async def update_thread(
         self,
@@ -90,38 +84,29 @@ class History(BaseDataLayer):
         tags: list[str] | None = None,
     ) -> None:
         """Make a thread, or change what is given of it."""
-        async with (await _database()).write() as connection:
-            query = sa.select(threads.c.details).where(threads.c.id == thread_id)
-            known = (await connection.execute(query)).scalar_one_or_none()
-            details = {**json.loads(known or "{}"), **(metadata or {})}
-            if tags is not None:
-                details["tags"] = tags
-            kept = {key: value for key, value in details.items() if value is not None}
-            values: dict[str, Any] = {"details": json.dumps(kept), "changed_at": _stamp()}
-            values |= {"name": shorten(_storable(name), 80)} if name is not None else {}
-            if known is None and user_id is None:
-                return  # a thread that was deleted while it was open stays deleted
-            if known is None:
-                values["person_id"] = user_id
-                row = {"id": thread_id, "created_at": _stamp(), **values}
-                await connection.execute(threads.insert().values(**row))
-            else:
-                change = threads.update().where(threads.c.id == thread_id)
-                await connection.execute(change.values(**values))
+        details = {**(metadata or {}), **({} if tags is None else {"tags": tags})}
+        self._gathering.add_thread(thread_id, ThreadChange(name, user_id, details))
+        if user_id is None:
+            await self.flush()  # somebody waits for it; else it comes with a conversation's start
 
     async def delete_thread(self, thread_id: str) -> None:
         """Delete a thread and all that it shows."""
         await self.flush()
-        async with (await _database()).write() as connection:
+
+        def delete(connection: sa.Connection) -> None:
             for table in (feedbacks, elements, steps):
-                await connection.execute(table.delete().where(table.c.thread_id == thread_id))
-            await connection.execute(threads.delete().where(threads.c.id == thread_id))
-        await (await _database()).vacuum()
+                connection.execute(table.delete().where(table.c.thread_id == thread_id))
+            connection.execute(threads.delete().where(threads.c.id == thread_id))
+
+        database = await _database()
+        await database.write(delete)
+        await database.vacuum()
 
     async def list_threads(
         self, pagination: Pagination, filters: ThreadFilter
     ) -> PaginatedResponse[ThreadDict]:
         """A page of a person's threads, last changed first, without what they show."""
+        await self.flush()
         query = (
             sa.select(threads, people.c.name.label("person"))
             .join(people, threads.c.person_id == people.c.id)
@@ -139,8 +124,7 @@ class History(BaseDataLayer):
         if pagination.cursor:
             last = sa.select(threads.c.changed_at).where(threads.c.id == pagination.cursor)
             query = query.where(threads.c.changed_at < last.scalar_subquery())
-        async with (await _database()).read() as connection:
-            rows = (await connection.execute(query)).all()
+        rows = await (await _database()).fetch(query)
         page = [_thread(row) for row in rows[: pagination.first]]
         return PaginatedResponse(
             data=page,
@@ -156,44 +140,57 @@ class History(BaseDataLayer):
         await self.flush()
         query = sa.select(threads, people.c.name.label("person")).where(threads.c.id == thread_id)
         query = query.join(people, threads.c.person_id == people.c.id)
-        async with (await _database()).read() as connection:
-            row = (await connection.execute(query)).one_or_none()
+        shown = sa.select(steps.c.id, steps.c.details).where(steps.c.thread_id == thread_id)
+        shown = shown.order_by(steps.c.created_at, steps.c.id)
+        rated = sa.select(feedbacks).where(feedbacks.c.thread_id == thread_id)
+        attached = sa.select(elements.c.details).where(elements.c.thread_id == thread_id)
+
+        def gather(connection: sa.Connection) -> ThreadDict | None:
+            row = connection.execute(query).one_or_none()
             if row is None:
                 return None
             thread = _thread(row)
-            shown = sa.select(steps.c.id, steps.c.details).where(steps.c.thread_id == thread_id)
-            shown = shown.order_by(steps.c.created_at, steps.c.id)
-            kept = {one.id: json.loads(one.details) for one in await connection.execute(shown)}
-            rated = sa.select(feedbacks).where(feedbacks.c.thread_id == thread_id)
-            for one in await connection.execute(rated):
+            kept = {one.id: json.loads(one.details) for one in connection.execute(shown)}
+            for one in connection.execute(rated):
                 if one.step_id in kept:
                     kept[one.step_id]["feedback"] = _thumb(one)
-            attached = sa.select(elements.c.details).where(elements.c.thread_id == thread_id)
             thread["steps"] = list(kept.values())
-            thread["elements"] = [
-                json.loads(one) for one in (await connection.execute(attached)).scalars()
-            ]
-        return thread
+            thread["elements"] = [json.loads(one) for one in connection.scalars(attached)]
+            return thread
+
+        return await (await _database()).read(gather)
 
     # Steps
 
     @queue_until_user_message()
     async def create_step(self, step_dict: StepDict) -> None:
         """Keep a step; written soon."""
-        self._gather(step_dict)
+        self._gathering.add_step(step_dict)
 
     @queue_until_user_message()
     async def update_step(self, step_dict: StepDict) -> None:
         """Keep a step's new state; written soon."""
-        self._gather(step_dict)
+        self._gathering.add_step(step_dict)
 
     @queue_until_user_message()
     async def delete_step(self, step_id: str) -> None:
         """Delete a step and what hangs on it."""
         await self.flush()
-        async with (await _database()).write() as connection:
-            await connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
-            await connection.execute(steps.delete().where(steps.c.id == step_id))
+
+        step_of = sa.select(steps.c.thread_id).where(steps.c.id == step_id)
+        query = sa.select(elements).where(elements.c.thread_id.in_(step_of))
+
+        def delete(connection: sa.Connection) -> None:
+            hanging = [
+                one.id
+                for one in connection.execute(query)
+                if json.loads(one.details).get("forId") == step_id
+            ]
+            connection.execute(elements.delete().where(elements.c.id.in_(hanging)))
+            connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
+            connection.execute(steps.delete().where(steps.c.id == step_id))
+
+        await (await _database()).write(delete)
 
     async def get_favorite_steps(self, user_id: str) -> list[StepDict]:
         """Nothing: favourites are off."""
@@ -206,35 +203,28 @@ class History(BaseDataLayer):
     async def create_element(self, element: Element) -> None:
         """Keep a custom element; others would need a place for their files."""
         if isinstance(element, CustomElement) and element.thread_id == context.session.thread_id:
-            await self.keep_element(element.to_dict())
+            self.keep_element(element.to_dict())
 
-    async def keep_element(self, element: ElementDict) -> None:
-        """Keep an element, or its new state."""
-        row = {
-            "id": element["id"],
-            "thread_id": element["threadId"],
-            "details": json.dumps(element),
-        }
-        async with (await _database()).write() as connection:
-            own = (elements.c.id == row["id"]) & (elements.c.thread_id == row["thread_id"])
-            await connection.execute(elements.delete().where(own))
-            await connection.execute(elements.insert().values(**row))
+    def keep_element(self, element: ElementDict) -> None:
+        """Keep an element, or its new state; written soon."""
+        self._gathering.add_element(element)
 
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """One element of a thread."""
+        await self.flush()
         query = sa.select(elements.c.details).where(
             elements.c.id == element_id, elements.c.thread_id == thread_id
         )
-        async with (await _database()).read() as connection:
-            found = (await connection.execute(query)).scalar_one_or_none()
-        return json.loads(found) if found else None
+        rows = await (await _database()).fetch(query)
+        return json.loads(rows[0].details) if rows else None
 
     @queue_until_user_message()
     async def delete_element(self, element_id: str, thread_id: str | None = None) -> None:
         """Delete an element."""
+        await self.flush()
         own = (elements.c.id == element_id) & (elements.c.thread_id == thread_id)
-        async with (await _database()).write() as connection:
-            await connection.execute(elements.delete().where(own))
+        change = elements.delete().where(own)
+        await (await _database()).write(lambda connection: connection.execute(change))
 
     # Thumbs
 
@@ -250,36 +240,24 @@ class History(BaseDataLayer):
             "created_at": now(),
         }
         await self.flush()
-        async with (await _database()).write() as connection:
-            query = sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId)
-            row["thread_id"] = (await connection.execute(query)).scalar_one_or_none()
-            await connection.execute(feedbacks.delete().where(feedbacks.c.id == feedback_id))
-            await connection.execute(
-                feedbacks.delete().where(feedbacks.c.step_id == feedback.forId)
-            )
-            await connection.execute(feedbacks.insert().values(**row))
+        answer = sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId)
+        same = (feedbacks.c.id == feedback_id) | (feedbacks.c.step_id == feedback.forId)
+
+        def replace(connection: sa.Connection) -> None:
+            row["thread_id"] = connection.execute(answer).scalar_one_or_none()
+            connection.execute(feedbacks.delete().where(same))
+            connection.execute(feedbacks.insert().values(**row))
+
+        await (await _database()).write(replace)
         return feedback_id
 
     async def delete_feedback(self, feedback_id: str) -> bool:
         """Take a thumb back."""
-        async with (await _database()).write() as connection:
-            await connection.execute(feedbacks.delete().where(feedbacks.c.id == feedback_id))
+        change = feedbacks.delete().where(feedbacks.c.id == feedback_id)
+        await (await _database()).write(lambda connection: connection.execute(change))
         return True
 
     # Writing
-
-    def _gather(self, step: StepDict) -> None:
-        self._changed[step["id"]] = step
-        self._touched[step["threadId"]] = _stamp()
-        if self._writer is None or self._writer.done():
-            self._writer = asyncio.create_task(self._write_soon())
-
-    async def _write_soon(self) -> None:
-        await asyncio.sleep(GATHER_SECONDS)
-        try:
-            await self.flush()
-        except StorageError as exc:
-            log.error("Conversations cannot be kept: %s", exc)  # noqa: TRY400  # foreseen: the message says it all
 
     async def flush(self) -> None:
         """Write all that was gathered; when this returns, it survives a crash.
@@ -287,60 +265,7 @@ class History(BaseDataLayer):
         Raises:
             StorageError: it could not be written; it is kept for the next try.
         """
-        async with self._writing:
-            changed, self._changed = self._changed, {}
-            touched, self._touched = self._touched, {}
-            if not changed:
-                return
-            try:
-                try:
-                    await self._write(changed, touched)
-                except StorageError:
-                    await self._write_singly(changed, touched)
-            except BaseException:
-                # Also when the turn that flushes is stopped: these are other people's steps too.
-                self._changed = changed | self._changed
-                self._touched = touched | self._touched
-                raise
-
-    async def _write_singly(self, changed: dict[str, StepDict], touched: dict[str, str]) -> None:
-        """Write step by step, so that one the database refuses does not hold up the others.
-
-        Raises:
-            StorageError: the database refuses them all.
-        """
-        refused: list[StorageError] = []
-        for step_id, step in changed.items():
-            try:
-                thread_id = step["threadId"]
-                await self._write({step_id: step}, {thread_id: touched[thread_id]})
-            except StorageError as exc:
-                refused.append(exc)
-        if len(refused) == len(changed):
-            raise refused[0]
-        for reason in refused:
-            log.error("A step of a conversation is left out: %s", reason)
-
-    async def _write(self, changed: dict[str, StepDict], touched: dict[str, str]) -> None:
-        rows = [
-            {
-                "id": step["id"],
-                "thread_id": step["threadId"],
-                "created_at": step.get("createdAt") or _stamp(),
-                "text": _storable(step.get("output") or ""),
-                "details": json.dumps({**step, "streaming": False}),
-            }
-            for step in changed.values()
-        ]
-        async with (await _database()).write() as connection:
-            for row in rows:  # by thread, too: a browser names its own messages
-                own = (steps.c.id == row["id"]) & (steps.c.thread_id == row["thread_id"])
-                await connection.execute(steps.delete().where(own))
-            await connection.execute(steps.insert(), rows)
-            change = threads.update().where(threads.c.id == sa.bindparam("thread"))
-            change = change.values(changed_at=sa.bindparam("stamp"))
-            stamps = [{"thread": thread, "stamp": stamp} for thread, stamp in touched.items()]
-            await connection.execute(change, stamps)
+        await self._gathering.flush()
 
     async def build_debug_url(self) -> str:
         """Nothing: there is no such page."""
@@ -348,23 +273,11 @@ class History(BaseDataLayer):
 
     async def close(self) -> None:
         """Write what is left."""
-        if self._writer is not None:
-            self._writer.cancel()
-            await asyncio.wait([self._writer])
-        await self.flush()
+        await self._gathering.close()
 
 
 async def _database() -> Database:
     return (await assembly.running()).database
-
-
-def _storable(text: str) -> str:
-    """Text without what no database takes: NUL, and halves of characters."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode()
-
-
-def _stamp() -> str:
-    return now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _person(row: sa.Row[Any]) -> PersistedUser:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from typing import Literal
 
 import chainlit as cl
 from chainlit.context import context
 from chainlit.data import get_data_layer
+from chainlit.step import StepDict
 from chainlit.utils import utc_now
 
 from orchestra.errors import OrchestraError
@@ -99,28 +102,56 @@ class _Turn:
 
 
 async def _show_route(route: Route, name: str, parent_id: str | None) -> None:
-    step = cl.Step(name=f"{name} on {route.domain}", type="tool", parent_id=parent_id, icon="route")
-    step.show_input = False
-    step.output = f"**{route.domain}**, {route.confidence:.0%} sure: {route.reason}"
-    step.start = step.end = utc_now()
-    await step.send()
+    output = f"**{route.domain}**, {route.confidence:.0%} sure: {route.reason}"
+    await _show_step(f"{name} on {route.domain}", "tool", "route", output, parent_id)
 
 
 async def _show_recalled(memories: tuple[Memory, ...], parent_id: str | None) -> None:
     count = {0: "Nothing remembered on this", 1: "Recalled 1 decision"}
     name = count.get(len(memories), f"Recalled {len(memories)} decisions")
-    step = cl.Step(name=name, type="retrieval", parent_id=parent_id, icon="history")
-    step.show_input = False
-    step.output = (
+    output = (
         "These earlier decisions were given to the model:"
         if memories
         else "No earlier decision for you bears on this message."
     )
-    step.start = step.end = utc_now()
-    await step.send()
+    step_id = await _show_step(name, "retrieval", "history", output, parent_id)
     if memories:
         # Ids alone: a copy of the words would outlive their forgetting.
-        await _attach("Recalled", {"ids": [one.id for one in memories]}, step.id)
+        await _attach("Recalled", {"ids": [one.id for one in memories]}, step_id)
+
+
+async def _show_step(
+    name: str, kind: Literal["tool", "retrieval"], icon: str, output: str, parent_id: str | None
+) -> str:
+    """Show a step that is over already, without the pause that Chainlit makes for each of its own.
+
+    Returns:
+        The step's id.
+    """
+    moment = utc_now()
+    step = StepDict(
+        id=str(uuid.uuid4()),
+        threadId=context.session.thread_id,
+        parentId=parent_id,
+        name=name,
+        type=kind,
+        metadata={"icon": icon},
+        input="",
+        output=output,
+        showInput=False,
+        streaming=False,
+        isError=False,
+        createdAt=moment,
+        start=moment,
+        end=moment,
+        defaultOpen=False,
+        autoCollapse=False,
+    )
+    await context.emitter.send_step(step)
+    history = get_data_layer()
+    if history is not None:
+        await history.create_step(step)
+    return step["id"]
 
 
 async def _finish(answer: cl.Message, event: Answered, personas: Personas, text: str) -> None:
@@ -163,4 +194,4 @@ async def _attach(name: str, props: dict[str, object], step_id: str) -> None:
     await context.emitter.send_element(shown)
     history = get_data_layer()
     if isinstance(history, History):
-        await history.keep_element(shown)
+        history.keep_element(shown)

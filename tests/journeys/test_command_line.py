@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 from tests.conftest import clean_env, seed_cache
 
@@ -79,6 +80,31 @@ def test_doctor_names_what_does_not_work_and_the_fix(orchestra):
     assert done.returncode == 1
     assert "FAIL model" in done.stdout
     assert "127.0.0.1:9" in done.stdout
+
+
+def test_doctor_tries_each_part_by_itself_and_repairs_what_no_server_uses(orchestra, tmp_path):
+    path = tmp_path / "orchestra.db"
+    path.write_bytes(b"this was never a database" * 500)
+    elsewhere = {
+        "OPENAI_BASE_URL": "http://127.0.0.1:9/v1",
+        "ORCHESTRA_DATA_DIR": str(tmp_path),
+    }
+    done = orchestra("doctor", "--json", **elsewhere)
+    parts = {one["part"]: one for one in json.loads(done.stdout)}
+    assert not parts["database"]["ok"]
+    assert "doctor --repair" in parts["database"]["detail"]
+    assert parts["personas"]["ok"]
+    assert parts["vectors"]["ok"]
+    assert parts["embeddings"]["ok"]
+    with FileLock(path.with_name("chroma.lock")):
+        refused = orchestra("doctor", "--repair", **elsewhere)
+    assert "Stop it, then repair" in refused.stdout + refused.stderr
+    assert path.read_bytes().startswith(b"this was never")
+    orchestra("doctor", "--repair", **elsewhere)
+    done = orchestra("doctor", "--json", **elsewhere)
+    again = {one["part"]: one for one in json.loads(done.stdout)}
+    assert again["database"]["ok"]
+    assert list(path.parent.glob("orchestra.db.damaged-*"))
 
 
 def test_route_reads_a_file_and_prints_a_line_for_each_message(orchestra, tmp_path):

@@ -64,19 +64,18 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     url = None
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
-        await _empty(url)
+        _empty(url)
     opened = Database(tmp_path / "data", url)
     await opened.open()
     yield opened
     await opened.close()
 
 
-async def _empty(url: str) -> None:
-    import asyncpg
+def _empty(url: str) -> None:
+    import psycopg
 
-    connection = await asyncpg.connect(url)
-    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    await connection.close()
+    with psycopg.connect(url) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
 
 
 @pytest.fixture

@@ -256,11 +256,12 @@ async def test_greetings_and_follow_ups_are_not_decisions(house):
 
 
 async def test_an_answer_that_cannot_be_kept_is_given_and_the_person_is_told(house):
-    async with house.database.write() as connection:
-        await connection.exec_driver_sql("ALTER TABLE memories RENAME TO hidden")
-        await connection.exec_driver_sql(
-            "CREATE VIEW memories AS SELECT * FROM hidden"  # readable, not writable
-        )
+
+    def make_it_readable_only(connection):
+        connection.exec_driver_sql("ALTER TABLE memories RENAME TO hidden")
+        connection.exec_driver_sql("CREATE VIEW memories AS SELECT * FROM hidden")
+
+    await house.database.write(make_it_readable_only)
     result = await answered(house, COLD_CALL)
     assert result.answer == "Start with the customer. Then decide."
     assert result.memory_id is None

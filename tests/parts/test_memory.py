@@ -5,10 +5,11 @@ import sqlite3
 import pytest
 import sqlalchemy as sa
 
-from orchestra.database import Database, salvage
+from orchestra.database import Database
 from orchestra.errors import MemoryNotFoundError, StorageError
 from orchestra.memory.records import Owner
 from orchestra.memory.vectors import VectorStore
+from orchestra.salvage import damage_of, salvage
 from tests.parts.conftest import keeping, record
 
 ANNA = Owner("anna", "karen")
@@ -218,8 +219,17 @@ async def test_a_damaged_database_is_named_and_what_can_be_read_is_saved(tmp_pat
     database = Database(folder)
     await database.open()
     async with keeping(database, folder) as keeper:
-        assert len(await keeper.newest("anna", limit=1000)) == saved["memories"]
+        tasks = {one.task for one in await keeper.newest("anna", limit=1000)}
+    assert len(tasks) == saved["memories"]
+    assert "decision number 0 about subject 0" in tasks  # before the damage
+    assert "decision number 299 about subject 2093" in tasks  # and behind it
     await database.close()
+
+
+async def test_a_database_that_cannot_be_opened_is_not_called_damaged(tmp_path):
+    (tmp_path / "orchestra.db").mkdir()
+    with pytest.raises(StorageError, match=r"orchestra\.db cannot be opened"):
+        damage_of(tmp_path / "orchestra.db")
 
 
 async def test_a_full_disk_is_an_error_with_advice_and_nothing_is_half_written(tmp_path):
@@ -227,11 +237,10 @@ async def test_a_full_disk_is_an_error_with_advice_and_nothing_is_half_written(t
     await database.open()
     async with keeping(database, tmp_path / "data") as keeper:
         await keep(keeper, record("kept before the disk was full"))
-        async with database.read() as connection:
-            pages = (await connection.exec_driver_sql("PRAGMA page_count")).scalar()
-        await database.close()  # the pool; it connects anew, now to a disk that is nearly full
+        pages = (await database.fetch(sa.text("PRAGMA page_count")))[0][0]
+        database._engine.dispose()  # it connects anew, now to a disk that is nearly full
         sa.event.listen(
-            database._engine.sync_engine,
+            database._engine,
             "connect",
             lambda raw, _record: raw.execute(f"PRAGMA max_page_count={pages + 2}"),
         )
@@ -259,8 +268,7 @@ async def test_a_database_server_that_is_not_there_is_named_without_the_password
 
 async def test_opening_twice_changes_nothing(database, tmp_path):
     await database.open()
-    async with database.read() as connection:
-        assert (await connection.exec_driver_sql("SELECT count(*) FROM memories")).scalar() == 0
+    assert (await database.fetch(sa.text("SELECT count(*) FROM memories")))[0][0] == 0
 
 
 def test_sqlite_is_new_enough_for_the_full_text_index():

@@ -8,9 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra.memory.keeper import FITS
-from orchestra.memory.ranking import MOST_TERMS, NOBODY, chain_of, score, terms_of
+from orchestra.memory.ranking import MOST_TERMS, NOBODY, Chain, score, terms_of
 
 LONG_AGO = 1e9
+
+
+def chain_of(numbers, conversations):
+    chain = Chain()
+    chain.add(numbers, conversations)
+    return chain
 
 
 def ranked(numbers, conversations, hits, similarity=None, ages=None, pinned=None):
@@ -18,21 +24,32 @@ def ranked(numbers, conversations, hits, similarity=None, ages=None, pinned=None
     return score(
         np.zeros(count) if similarity is None else np.array(similarity, dtype=np.float32),
         [np.array(rows, dtype=np.int64) for rows in hits],
-        chain_of(np.array(numbers, dtype=np.int64), conversations),
+        chain_of(numbers, conversations),
         np.full(count, LONG_AGO) if ages is None else np.array(ages, dtype=float),
         np.zeros(count, dtype=bool) if pinned is None else np.array(pinned),
     )
 
 
 def test_neighbours_are_the_memories_before_and_after_in_the_same_conversation():
-    chain = chain_of(np.array([3, 5, 8, 9, 12]), ["a", "b", "a", None, "a"])
+    chain = chain_of([3, 5, 8, 9, 12], ["a", "b", "a", None, "a"])
     assert chain.numbers.tolist() == [3, 5, 8, 9, 12]
     assert chain.before.tolist() == [NOBODY, NOBODY, 0, NOBODY, 2]
     assert chain.after.tolist() == [2, NOBODY, 4, NOBODY, NOBODY]
 
 
+@given(st.lists(st.sampled_from(["a", "b", None]), max_size=12), st.data())
+def test_a_chain_that_grew_is_the_chain_made_at_once(conversations, data):
+    cut = data.draw(st.integers(0, len(conversations)))
+    numbers = list(range(1, len(conversations) + 1))
+    grown, whole = chain_of(numbers[:cut], conversations[:cut]), chain_of(numbers, conversations)
+    grown.add(numbers[cut:], conversations[cut:])
+    assert grown.numbers.tolist() == whole.numbers.tolist()
+    assert grown.before.tolist() == whole.before.tolist()
+    assert grown.after.tolist() == whole.after.tolist()
+
+
 def test_memories_without_a_conversation_are_nobodys_neighbours():
-    chain = chain_of(np.array([1, 2, 3]), [None, None, None])
+    chain = chain_of([1, 2, 3], [None, None, None])
     assert chain.before.tolist() == chain.after.tolist() == [NOBODY] * 3
 
 

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from orchestra.database import tables
+from orchestra.tables import tables
 
 revision = "first_light"
 down_revision = None

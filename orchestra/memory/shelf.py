@@ -1,0 +1,84 @@
+"""All of one owner's memories, ready to be scored, without their words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import numpy as np
+import numpy.typing as npt
+
+from orchestra.llm.embedding import Vectors
+from orchestra.memory.ranking import Chain
+from orchestra.memory.records import NOTHING, Outline, Version
+
+_SPARE_ROWS = 64
+
+
+class Shelf:
+    """Grows at its end as memories are added; whatever else changes needs a new shelf."""
+
+    def __init__(self, width: int) -> None:
+        """An empty shelf for vectors of `width` numbers."""
+        self.version: Version = NOTHING
+        """The state of the database that it shows."""
+        self.ids: list[str] = []
+        self.chain = Chain()
+        self.created_at: npt.NDArray[np.float64] = np.empty(0)
+        """(n,) seconds since 1970."""
+        self.pinned: npt.NDArray[np.bool_] = np.empty(0, dtype=bool)
+        self._room = np.zeros((_SPARE_ROWS, width), dtype=np.float32)
+        self._without_vector: dict[str, int] = {}
+
+    @property
+    def vectors(self) -> Vectors:
+        """(n, d), a row of zeros where there is no vector yet."""
+        return self._room[: len(self.ids)]
+
+    @property
+    def with_vector(self) -> int:
+        """How many memories have their vector."""
+        return len(self.ids) - len(self._without_vector)
+
+    @property
+    def without_vector(self) -> list[str]:
+        """Ids of the memories that were added without a vector so far."""
+        return list(self._without_vector)
+
+    def vectors_of(self, ids: Sequence[str]) -> dict[str, Vectors]:
+        """The vectors that are here, of the memories asked for, (d,) by id."""
+        wanted = set(ids) - self._without_vector.keys()
+        return {one: self._room[place] for place, one in enumerate(self.ids) if one in wanted}
+
+    def grows_to(self, version: Version, added: Sequence[Outline]) -> bool:
+        """Whether this shelf and what was added since are all there is in that version."""
+        pinned = int(self.pinned.sum()) + sum(one.pinned for one in added)
+        return (len(self.ids) + len(added), pinned) == (version.memories, version.pinned)
+
+    def add(self, rows: Sequence[Outline]) -> None:
+        """Add memories, oldest first, still without vectors."""
+        if not rows:
+            return
+        start = len(self.ids)
+        self.ids += [row.id for row in rows]
+        self._without_vector |= {row.id: start + index for index, row in enumerate(rows)}
+        self.chain.add([row.number for row in rows], [row.conversation_id for row in rows])
+        created_at = np.array([_timestamp(row.created_at) for row in rows])
+        self.created_at = np.concatenate([self.created_at, created_at])
+        self.pinned = np.concatenate([self.pinned, np.array([row.pinned for row in rows])])
+        if len(self.ids) > len(self._room):
+            spare = max(_SPARE_ROWS, len(self.ids) // 8)  # copied now and then, not each time
+            room = np.zeros((len(self.ids) + spare, self._room.shape[1]), dtype=np.float32)
+            room[:start] = self._room[:start]
+            self._room = room
+
+    def put_vectors(self, known: Mapping[str, Vectors]) -> None:
+        """Fill in vectors, (d,) by id."""
+        new = [memory_id for memory_id in known if memory_id in self._without_vector]
+        places = [self._without_vector.pop(memory_id) for memory_id in new]
+        if new:
+            self._room[places] = np.array([known[memory_id] for memory_id in new])
+
+
+def _timestamp(when: datetime) -> float:
+    return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()

@@ -1,0 +1,125 @@
+"""The tables of the house; SQL is the source of truth for all that it stores."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+tables = sa.MetaData()
+
+_UTC = sa.DateTime(timezone=True)
+
+memories = sa.Table(
+    "memories",
+    tables,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("id", sa.String(36), nullable=False, unique=True),
+    sa.Column("user_id", sa.String(200), nullable=False),
+    sa.Column("persona_id", sa.String(40), nullable=False),
+    sa.Column("conversation_id", sa.String(200)),
+    sa.Column("domain", sa.String(80), nullable=False),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("decision", sa.Text, nullable=False),
+    sa.Column("day", sa.String(40), nullable=False),
+    sa.Column("scope", sa.String(40), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("importance", sa.Float, nullable=False),
+    sa.Column("pinned", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Column("times", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("created_at", _UTC, nullable=False),
+    sa.Column("indexed", sa.Boolean, nullable=False, server_default=sa.false()),
+    sa.Index("memories_by_owner", "user_id", "persona_id", "created_at"),
+    sa.Index("memories_by_digest", "user_id", "persona_id", "digest"),
+    sa.Index("memories_by_conversation", "user_id", "conversation_id", "created_at"),
+    sa.Index("memories_to_index", "indexed"),
+    sqlite_autoincrement=True,
+)
+"""What each persona decided for each person.
+
+`number` is never used twice. `day` is the date in words and `scope` one word for the owner: both
+are searched as text. `indexed` says whether the vectors know the row.
+"""
+
+forgotten = sa.Table(
+    "forgotten",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("persona_id", sa.String(40), nullable=False),
+)
+"""Memories whose vector still has to be removed."""
+
+lessons = sa.Table(
+    "lessons",
+    tables,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("user_id", sa.String(200), nullable=False, index=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("persona_id", sa.String(40), nullable=False),
+    sa.Column("created_at", _UTC, nullable=False),
+)
+"""What people taught the router."""
+
+accounts = sa.Table(
+    "accounts",
+    tables,
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("password_hash", sa.Text, nullable=False),
+    sa.Column("key_digest", sa.String(64), nullable=False, unique=True),
+    sa.Column("created_at", _UTC, nullable=False),
+)
+"""Who may sign in with a password, and the digest of their API key."""
+
+people = sa.Table(
+    "people",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("name", sa.String(200), nullable=False, unique=True),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+)
+"""Everybody who ever opened the chat screen."""
+
+threads = sa.Table(
+    "threads",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("person_id", sa.String(36), sa.ForeignKey("people.id", ondelete="CASCADE")),
+    sa.Column("name", sa.Text),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("changed_at", sa.String(40), nullable=False),
+    sa.Index("threads_by_person", "person_id", "changed_at"),
+)
+"""Conversations on the chat screen."""
+
+steps = sa.Table(
+    "steps",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("thread_id", sa.String(36), nullable=False),
+    sa.Column("created_at", sa.String(40), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("details", sa.Text, nullable=False),
+    sa.Index("steps_by_thread", "thread_id", "created_at"),
+)
+"""What a conversation shows, each as the screen's own JSON; `text` is for searching."""
+
+elements = sa.Table(
+    "elements",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("thread_id", sa.String(36), nullable=False, index=True),
+    sa.Column("details", sa.Text, nullable=False),
+)
+"""Things attached to steps, each as the screen's own JSON."""
+
+feedbacks = sa.Table(
+    "feedbacks",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("step_id", sa.String(36), nullable=False, unique=True),
+    sa.Column("thread_id", sa.String(36), index=True),
+    sa.Column("value", sa.Integer, nullable=False),
+    sa.Column("comment", sa.Text),
+    sa.Column("created_at", _UTC, nullable=False),
+)
+"""Thumbs, up (1) or down (0), each for one answer."""
