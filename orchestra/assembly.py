@@ -339,7 +339,7 @@ async def open_speaker(
             timeout_seconds=settings.model_timeout_seconds,
             concurrency=settings.model_concurrency,
         )
-        voices = EmbeddedVoices(wire, spare_slot=server.slots - 1)
+        voices = EmbeddedVoices(wire, address.scales, spare_slot=server.slots - 1)
         stack.push_async_callback(voices.close)
         yield voices, SmallComposer(shipped_voices())
 

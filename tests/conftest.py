@@ -91,17 +91,22 @@ async def house(open_house: OpenHouse) -> AsyncIterator[Orchestra]:
 
 
 class Product:
-    """`orchestra serve` as a process of its own."""
+    """`orchestra serve` as a process of its own, or `chainlit run app.py`."""
 
-    def __init__(self, data_dir: Path, environment: dict[str, str]) -> None:
+    def __init__(
+        self, data_dir: Path, environment: dict[str, str], *, by_chainlit: bool = False
+    ) -> None:
         self.data_dir = data_dir
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = (data_dir / "server.log").open("w+", encoding="utf-8")
+        command = [sys.executable, "-m", "orchestra", "serve"]
+        if by_chainlit:
+            command = [sys.executable, "-m", "chainlit", "run", str(ROOT / "app.py"), "--headless"]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "orchestra", "serve", "--port", str(self.port)],
+            [*command, "--port", str(self.port)],
             env={**clean_env(), "ORCHESTRA_DATA_DIR": str(data_dir), **environment},
-            cwd=data_dir,
+            cwd=ROOT if by_chainlit else data_dir,
             stdout=self._log,
             stderr=self._log,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
 
 from fastapi import FastAPI, Request
@@ -17,11 +17,11 @@ from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
 from orchestra import assembly, screen
-from orchestra.api import chat, health, memories, openai_wire, personas
+from orchestra.api import chat, feedback, health, memories, openai_wire, personas
 from orchestra.api.problems import problem, status_of
 from orchestra.api.security import HostAndOriginGuard, PageGuard, RequestSizeGuard
 from orchestra.errors import OrchestraError, SettingsError
-from orchestra.settings import ROOT, Settings
+from orchestra.settings import ROOT, Settings, read_settings
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,47 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    _furnish(app, settings)
+    screen.mount(app, ROOT / "app.py")
+    return app
+
+
+def furnish_chainlit() -> None:
+    """Give Chainlit's own application, under `chainlit run app.py`, all that ours has.
+
+    Raises:
+        SettingsError: others could reach the server and nobody has to sign in.
+    """
+    alone = screen.serving_alone()
+    if alone is None:
+        return
+    app, host = alone
+    settings = read_settings().model_copy(update={"host": host})
+    _refuse_open_door(settings)
+    theirs = list(app.router.routes)
+    _furnish(app, settings)
+    ours = [route for route in app.router.routes if route not in theirs]
+    app.router.routes[:] = [*ours, *theirs]  # theirs end with one that takes every address
+    stack = AsyncExitStack()
+
+    async def start() -> None:
+        app.state.orchestra = await stack.enter_async_context(assembly.running_as(settings))
+
+    async def stop() -> None:
+        await screen.close()
+        await stack.aclose()
+
+    screen.on_start_and_stop(start, stop)
+
+
+def _furnish(app: FastAPI, settings: Settings) -> None:
+    """Add every route but the screen, and what every request has to pass."""
     for router in (
         chat.router,
         openai_wire.router,
         personas.router,
         memories.router,
+        feedback.router,
         health.router,
     ):
         app.include_router(router)
@@ -64,8 +100,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestSizeGuard, limit_bytes=4 * settings.message_limit + 1_000_000)
     app.add_middleware(PageGuard)
     app.add_middleware(HostAndOriginGuard, host_names=settings.host_names)
-    screen.mount(app, ROOT / "app.py")
-    return app
 
 
 def _refuse_open_door(settings: Settings) -> None:

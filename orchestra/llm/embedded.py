@@ -12,12 +12,14 @@ import gc
 import importlib.util
 import json
 import logging
+import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra.errors import LLMUnavailableError
+from orchestra.llm.merging import merged_weights
 
 if TYPE_CHECKING:
     import xllamacpp
@@ -26,6 +28,9 @@ log = logging.getLogger(__name__)
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
 ADAPTER = Path(__file__).parent / "adapter" / "personas-lora-r16.gguf"
+ADAPTER_SCALE = 0.7
+"""Strength of the trained voices. Source: adapter/CARD.md; at 1 replies get less useful."""
+
 VOICES = Path(__file__).parent / "adapter" / "voices.json"
 
 CONTEXT_TOKENS = 2048
@@ -40,6 +45,17 @@ class EmbeddedAddress:
 
     base_url: str
     api_key: str
+    scales: AdapterScales
+
+
+@dataclass(frozen=True)
+class AdapterScales:
+    """The strength at which a request has to ask for the adapter."""
+
+    voiced: float
+    """To hear a trained voice."""
+    plain: float
+    """To hear none."""
 
 
 def shipped_voices() -> dict[str, int]:
@@ -81,8 +97,26 @@ class EmbeddedServer:
             )
             raise LLMUnavailableError(message) from exc
         api_key = secrets.token_urlsafe(24)
+        base = _weights()
+        merged = merged_weights(base, ADAPTER, ADAPTER_SCALE)
+        try:
+            self._server = xllamacpp.Server(self._parameters(merged or base, api_key))
+        except (RuntimeError, ValueError) as exc:
+            if merged is not None:
+                merged.unlink(missing_ok=True)  # made anew at the next try, if it was to blame
+            message = (
+                f"The embedded model did not start: {exc}. Try once more, or set OPENAI_BASE_URL "
+                "to use another."
+            )
+            raise LLMUnavailableError(message) from exc
+        scales = AdapterScales(0.0, -ADAPTER_SCALE) if merged else AdapterScales(ADAPTER_SCALE, 0.0)
+        return EmbeddedAddress(f"{self._server.listening_address}/v1", api_key, scales)
+
+    def _parameters(self, weights: Path, api_key: str) -> xllamacpp.CommonParams:
+        import xllamacpp  # noqa: PLC0415  # as in `_start`
+
         parameters = xllamacpp.CommonParams()
-        parameters.model.path = str(_weights())
+        parameters.model.path = str(weights)
         adapter = xllamacpp.CommonAdapterLoraInfo()
         adapter.path, adapter.scale = str(ADAPTER), 0.0
         parameters.lora_adapters = [adapter]
@@ -92,21 +126,16 @@ class EmbeddedServer:
         parameters.verbosity = 0
         parameters.n_parallel = self.slots
         parameters.n_ctx = self.slots * CONTEXT_TOKENS
-        # One thread decodes faster than two on shared cores, and leaves the other to the chat.
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
+        # One thread decodes faster than two on shared cores, and leaves the other to the chat;
+        # a prompt, which is short work, is read by two in little more than half the time.
+        parameters.cpuparams.n_threads = 1
+        parameters.cpuparams_batch.n_threads = min(2, os.cpu_count() or 1)
         parameters.n_threads_http = self.slots
         parameters.cache_ram_mib = 0  # the default keeps up to 8 GiB of old prompts
         parameters.cache_idle_slots = False
         parameters.ui = False
         parameters.cors_origins = ""
-        try:
-            self._server = xllamacpp.Server(parameters)
-        except (RuntimeError, ValueError) as exc:
-            message = (
-                f"The embedded model did not start: {exc}. Set OPENAI_BASE_URL to use another."
-            )
-            raise LLMUnavailableError(message) from exc
-        return EmbeddedAddress(f"{self._server.listening_address}/v1", api_key)
+        return parameters
 
 
 def _weights() -> Path:
@@ -120,3 +149,7 @@ def _weights() -> Path:
         message = "The embedded model is not installed. Run 'make setup', or set OPENAI_BASE_URL."
         raise LLMUnavailableError(message)
     return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
+
+
+if __name__ == "__main__":  # at installation, so that the first start need not wait for it
+    merged_weights(_weights(), ADAPTER, ADAPTER_SCALE)

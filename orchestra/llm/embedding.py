@@ -11,6 +11,7 @@ import time
 import warnings
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,21 +155,31 @@ class Embedder:
         return np.concatenate(parts)
 
     def _load(self) -> None:
-        if self._model is not None:
-            return
-        import torch  # noqa: PLC0415  # seconds to import: only when a model is opened
-        from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # likewise
+        if self._model is None:
+            self._model = _loaded(self._path or str(_packaged_folder()))
+            self._width = self._model(["warm"]).shape[1]
 
-        # Two threads on two shared cores are five to ten times slower than one.
-        torch.set_num_threads(1)
-        path = self._path or str(_packaged_folder())
-        try:
-            model = SentenceTransformer(path, device="cpu")
-        except (OSError, ValueError) as exc:
-            message = f"ORCHESTRA_EMBEDDING_MODEL: no model can be loaded from '{path}': {exc}"
-            raise SettingsError(message) from exc
-        self._model = _fastest(model)
-        self._width = self._model(["warm"]).shape[1]
+
+@cache
+def _loaded(path: str) -> _Plain:
+    """The model in that folder; loaded once in a process, which keeps it: a trace is never freed.
+
+    Raises:
+        SettingsError: there is none.
+    """
+    import torch  # noqa: PLC0415  # seconds to import: only when a model is opened
+    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # likewise
+
+    for name in ("sentence_transformers", "transformers"):  # tracing touches what they deprecate
+        logging.getLogger(name).setLevel(logging.ERROR)
+    # Two threads on two shared cores are five to ten times slower than one.
+    torch.set_num_threads(1)
+    try:
+        model = SentenceTransformer(path, device="cpu")
+    except (OSError, ValueError) as exc:
+        message = f"ORCHESTRA_EMBEDDING_MODEL: no model can be loaded from '{path}': {exc}"
+        raise SettingsError(message) from exc
+    return _fastest(model)
 
 
 class _Plain:

@@ -16,10 +16,8 @@ from typing import Any
 
 from orchestra.errors import LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
+from orchestra.llm.embedded import AdapterScales
 from orchestra.types.conversation import ChatTurn, Guard, Prompt
-
-ADAPTER_SCALE = 0.7
-"""Strength of the trained voices. Source: adapter/CARD.md; at 1 replies get less useful."""
 
 RETRY_BUDGET_SECONDS = 2.0
 """A reply that took longer than this is not asked for again."""
@@ -47,16 +45,22 @@ class EmbeddedVoices:
     """Speaks with the embedded model, in a trained voice or without."""
 
     def __init__(
-        self, model: ChatModel, spare_slot: int, clock: Callable[[], float] = time.monotonic
+        self,
+        model: ChatModel,
+        scales: AdapterScales,
+        spare_slot: int,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Prepare.
 
         Args:
             model: The wire to the embedded server.
+            scales: How the adapter is asked for.
             spare_slot: The slot for personas that no voice was trained for.
             clock: Seconds, for the retry's budget.
         """
         self._model = model
+        self._scales = scales
         self._spare_slot = spare_slot
         self._clock = clock
 
@@ -128,7 +132,7 @@ class EmbeddedVoices:
             async for _ in pieces:
                 pass
         second.text = whole_sentences(second.text)
-        if not defect(second.text, guard):
+        if second.text and (not reply.text or not defect(second.text, guard)):
             reply.text, reply.usage = second.text, second.usage
 
     async def _attempt(
@@ -162,7 +166,7 @@ class EmbeddedVoices:
         return {
             "id_slot": prompt.voice if trained else self._spare_slot,
             "cache_prompt": True,
-            "lora": [{"id": 0, "scale": ADAPTER_SCALE if trained else 0.0}],
+            "lora": [{"id": 0, "scale": self._scales.voiced if trained else self._scales.plain}],
             "temperature": 0.3 if prompt.temperature is None else prompt.temperature,
             "min_p": 0.1,
             "top_k": 0,

@@ -6,19 +6,62 @@ assembly has told it where its files lie.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
 
 
+_mounted = False
+
+
 def mount(app: FastAPI, entry: Path) -> None:
     """Mount the chat at '/', behind every route that the application has by now."""
+    global _mounted  # noqa: PLW0603  # there is one Chainlit in a process
     from chainlit.utils import mount_chainlit  # noqa: PLC0415  # see the module's docstring
 
+    _mounted = True
     mount_chainlit(app, target=str(entry), path="/")
+
+
+def serving_alone() -> tuple[FastAPI, str] | None:
+    """Chainlit's application and host, under `chainlit run app.py`; None where it is mounted."""
+    if _mounted:
+        return None
+    from chainlit.config import config  # noqa: PLC0415  # see the module's docstring
+    from chainlit.server import app  # noqa: PLC0415  # likewise
+
+    return app, config.run.host
+
+
+def on_start_and_stop(
+    start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]]
+) -> None:
+    """Register what Chainlit, serving alone, does at its start and its end."""
+    import chainlit as cl  # noqa: PLC0415  # see the module's docstring
+
+    cl.on_app_startup(start)
+    cl.on_app_shutdown(stop)
+
+
+async def rate(person: str, step_id: str, value: int, comment: str | None) -> str | None:
+    """Keep a person's thumb on an answer; returns its id, or None if the answer is not theirs."""
+    from chainlit.data import get_data_layer  # noqa: PLC0415  # see the module's docstring
+
+    history: Any = get_data_layer()
+    kept: str | None = await history.rate(person, step_id, value, comment)
+    return kept
+
+
+async def unrate(person: str, thumb_id: str) -> bool:
+    """Take a person's thumb back; False if it is not theirs."""
+    from chainlit.data import get_data_layer  # noqa: PLC0415  # see the module's docstring
+
+    history: Any = get_data_layer()
+    return bool(await history.unrate(person, thumb_id))
 
 
 async def close() -> None:

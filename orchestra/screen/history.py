@@ -29,6 +29,7 @@ from chainlit.user import PersistedUser, User
 
 from orchestra import assembly
 from orchestra.database import Database, now
+from orchestra.errors import StorageError
 from orchestra.screen.gathering import Gathering, ThreadChange, stamp
 from orchestra.tables import elements, feedbacks, people, steps, threads
 
@@ -229,35 +230,72 @@ class History(BaseDataLayer):
     # Thumbs
 
     async def upsert_feedback(self, feedback: Feedback) -> str:
-        """Keep a thumb; a second one on the same answer replaces the first."""
-        feedback_id = feedback.id or str(uuid.uuid4())
-        row = {
-            "id": feedback_id,
-            "step_id": feedback.forId,
-            "thread_id": feedback.threadId,
-            "value": feedback.value,
-            "comment": feedback.comment,
-            "created_at": now(),
-        }
-        await self.flush()
-        answer = sa.select(steps.c.thread_id).where(steps.c.id == feedback.forId)
-        same = (feedbacks.c.id == feedback_id) | (feedbacks.c.step_id == feedback.forId)
+        """Never called: the API's own routes rate, and check whose the answer is.
 
-        def replace(connection: sa.Connection) -> None:
-            row["thread_id"] = connection.execute(answer).scalar_one_or_none()
-            connection.execute(feedbacks.delete().where(same))
-            connection.execute(feedbacks.insert().values(**row))
-
-        await (await _database()).write(replace)
-        return feedback_id
+        Raises:
+            StorageError: always.
+        """
+        message = f"A thumb on {feedback.forId} came past the API; it is not kept."
+        raise StorageError(message)
 
     async def delete_feedback(self, feedback_id: str) -> bool:
-        """Take a thumb back."""
-        change = feedbacks.delete().where(feedbacks.c.id == feedback_id)
-        await (await _database()).write(lambda connection: connection.execute(change))
-        return True
+        """Never called, likewise."""
+        del feedback_id
+        return False
 
-    # Writing
+    async def rate(self, person: str, step_id: str, value: int, comment: str | None) -> str | None:
+        """Keep a thumb; a second one on the same answer replaces the first.
+
+        Returns:
+            The thumb's id; None if the answer is not this person's.
+
+        Raises:
+            StorageError: it could not be kept.
+        """
+        await self.flush()
+        own = (
+            sa.select(steps.c.thread_id)
+            .join(threads, threads.c.id == steps.c.thread_id)
+            .join(people, people.c.id == threads.c.person_id)
+            .where(steps.c.id == step_id, people.c.name == person)
+        )
+
+        def replace(connection: sa.Connection) -> str | None:
+            thread_id = connection.execute(own).scalar()
+            if thread_id is None:
+                return None
+            row = {
+                "id": str(uuid.uuid4()),
+                "step_id": step_id,
+                "thread_id": thread_id,
+                "value": value,
+                "comment": comment,
+                "created_at": now(),
+            }
+            connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
+            connection.execute(feedbacks.insert().values(**row))
+            return str(row["id"])
+
+        return await (await _database()).write(replace)
+
+    async def unrate(self, person: str, thumb_id: str) -> bool:
+        """Take a thumb back; False if it is not this person's.
+
+        Raises:
+            StorageError: the database refused.
+        """
+        own = (
+            sa.select(threads.c.id)
+            .join(people, people.c.id == threads.c.person_id)
+            .where(people.c.name == person)
+        )
+        change = feedbacks.delete().where(
+            feedbacks.c.id == thumb_id, feedbacks.c.thread_id.in_(own)
+        )
+        gone = await (await _database()).write(
+            lambda connection: connection.execute(change).rowcount
+        )
+        return gone > 0
 
     async def flush(self) -> None:
         """Write all that was gathered; when this returns, it survives a crash.

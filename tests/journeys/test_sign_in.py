@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import httpx
 import pytest
 
+from benchmarks.chat_client import ChatClient
 from tests.conftest import Product, clean_env, seed_cache
 
 PASSWORD = "correct horse battery"
@@ -101,11 +103,37 @@ def test_guessing_is_stopped_after_five_attempts(guarded):
     assert "Too many wrong passwords for 'mallory'" in product.log()
 
 
-def test_nobody_reads_or_deletes_another_persons_thread(guarded):
-    product, _ = guarded
+@contextmanager
+def signed_in(product, name):
     with client(product) as http:
-        http.post("/login", data={"username": "ben", "password": PASSWORD})
-        thread = "00000000-0000-4000-8000-000000000000"
-        assert http.get(f"/project/thread/{thread}").status_code >= 400
-        deleted = http.request("DELETE", "/project/thread", json={"threadId": thread})
-        assert deleted.status_code >= 400
+        http.post("/login", data={"username": name, "password": PASSWORD}).raise_for_status()
+        yield http
+
+
+async def test_nobody_reads_rates_or_deletes_another_persons_thread(guarded, shared_model):
+    shared_model.reset()
+    product, _ = guarded
+    with signed_in(product, "anna") as anna, signed_in(product, "ben") as ben:
+        cookie = "; ".join(f"{name}={value}" for name, value in anna.cookies.items())
+        async with ChatClient(product.url, cookie) as chat:
+            assert (await chat.ask(ASK["message"])).text
+        page = {"pagination": {"first": 5}, "filter": {}}
+        (thread,) = anna.post("/project/threads", json=page).json()["data"]
+        steps = anna.get(f"/project/thread/{thread['id']}").json()["steps"]
+        answer = next(step for step in steps if step["type"] == "assistant_message")
+        thumb = {"feedback": {"forId": answer["id"], "value": 1, "comment": "Good."}}
+
+        assert ben.post("/project/threads", json=page).json()["data"] == []
+        assert ben.get(f"/project/thread/{thread['id']}").status_code >= 400
+        gone = ben.request("DELETE", "/project/thread", json={"threadId": thread["id"]})
+        assert gone.status_code >= 400
+        assert ben.put("/feedback", json=thumb).status_code == 404
+
+        kept = anna.put("/feedback", json=thumb).json()
+        steps = anna.get(f"/project/thread/{thread['id']}").json()["steps"]
+        assert [step["feedback"]["comment"] for step in steps if step.get("feedback")] == ["Good."]
+        taken = {"feedbackId": kept["feedbackId"]}
+        assert ben.request("DELETE", "/feedback", json=taken).status_code == 404
+        assert anna.request("DELETE", "/feedback", json=taken).json() == {"success": True}
+    with client(product) as stranger:
+        assert stranger.put("/feedback", json=thumb).status_code == 401
