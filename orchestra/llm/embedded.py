@@ -33,7 +33,7 @@ ADAPTER_SCALE = 0.7
 
 VOICES = Path(__file__).parent / "adapter" / "voices.json"
 
-CONTEXT_TOKENS = 2048
+CONTEXT_TOKENS = 1536
 """Per slot; a longer conversation is refused by the server, in words."""
 
 _SPARE_SLOTS = 1

@@ -42,7 +42,7 @@ _WORKERS = 2
 other down, and a message need not wait for memories that are being indexed."""
 _REMEMBERED = 512
 _TRIALS = 4
-_WORTH_IT = 0.75
+_WORTH_IT = 0.9
 _SAME = 0.999
 _EXAMPLES = [
     "How do I get past the gatekeeper when cold calling?",
