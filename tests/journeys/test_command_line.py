@@ -82,6 +82,7 @@ def test_doctor_names_what_does_not_work_and_the_fix(orchestra):
     assert "127.0.0.1:9" in done.stdout
 
 
+@pytest.mark.timeout(240)
 def test_doctor_tries_each_part_by_itself_and_repairs_what_no_server_uses(orchestra, tmp_path):
     path = tmp_path / "orchestra.db"
     path.write_bytes(b"this was never a database" * 500)

@@ -68,6 +68,7 @@ def test_a_key_acts_for_its_person_and_cannot_name_another(guarded, shared_model
     shared_model.reset()
     product, keys = guarded
     with client(product, keys["anna"]) as anna, client(product, keys["ben"]) as ben:
+        anna.delete("/api/v1/memories")  # of another test
         anna.post("/api/v1/chat", json={**ASK, "user": "ben"})
         assert [one["user"] for one in anna.get("/api/v1/memories").json()] == ["anna"]
         assert ben.get("/api/v1/memories", params={"user": "anna"}).json() == []
