@@ -13,8 +13,8 @@ from benchmarks.house import opened
 from benchmarks.table import Row, show
 from orchestra.conversation import Conversation
 from orchestra.database import now
-from orchestra.memory.records import Owner, Record
 from orchestra.types.conversation import Delta, Message, Recalled
+from orchestra.types.memory import Owner, Record
 
 QUESTIONS = (
     "How do I get past the gatekeeper when cold calling?",

@@ -25,11 +25,11 @@ from orchestra.database import now
 from orchestra.evaluation import measure_recall, read_locomo
 from orchestra.llm.chat import Reply
 from orchestra.llm.embedding import Vectors
-from orchestra.memory.records import Owner, Record
 from orchestra.prompts.compose import FullComposer
 from orchestra.routing.router import Router
 from orchestra.routing.subjects import read_examples
 from orchestra.types.conversation import Message, Prompt
+from orchestra.types.memory import Owner, Record
 
 MEMORIES = 10_000
 _OTHERS = 20

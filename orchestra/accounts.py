@@ -27,6 +27,8 @@ RESERVED_NAME = "local"
 """The one person of a server without sign-in."""
 
 _NAMES_IN_MEMORY = 10_000
+_HASHES_AT_ONCE = 2
+"""Each takes 64 MiB and a core for a moment: guesses under many names wait, the chat does not."""
 _NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9_.@-]{0,99}\Z")
 
 
@@ -39,6 +41,7 @@ class Accounts:
         self._hasher = PasswordHasher()
         self._nobody = self._hasher.hash(secrets.token_hex())
         self._failures: dict[str, deque[float]] = {}
+        self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
 
     async def add(self, name: str, password: str) -> str:
         """Add an account, or give an existing one a new password and key.
@@ -110,7 +113,8 @@ class Accounts:
         failures.append(self._clock())  # counted before the slow hash: guesses may come in parallel
         query = sa.select(accounts.c.password_hash).where(accounts.c.name == name)
         known = next((row.password_hash for row in await self._database.fetch(query)), None)
-        right = await asyncio.to_thread(self._verify, known or self._nobody, password)
+        async with self._hashing:
+            right = await asyncio.to_thread(self._verify, known or self._nobody, password)
         if right and known is not None:
             self._failures.pop(name, None)
             return True

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
-import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
 from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
 from orchestra.database import Database, now
+from orchestra.environment import prepare_environment
 from orchestra.errors import OrchestraError, StorageError
 from orchestra.llm.chat import ChatModel
-from orchestra.llm.embedded import MODEL_NAME, EmbeddedServer, shipped_voices
+from orchestra.llm.embedded import shipped_voices
 from orchestra.llm.embedding import Embedder
 from orchestra.llm.voices import EmbeddedVoices
 from orchestra.memory.keeper import MemoryKeeper
@@ -32,11 +31,13 @@ from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Tur
 from orchestra.routing.lessons import Lessons
 from orchestra.routing.router import Router
 from orchestra.routing.subjects import read_examples
-from orchestra.settings import DEFAULT_BASE_URL, ROOT, Settings, read_settings
+from orchestra.settings import DEFAULT_BASE_URL, Settings, read_settings
 from orchestra.types.conversation import Route
 from orchestra.types.persona import GENERAL
 
 log = logging.getLogger(__name__)
+
+_STATUS_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,9 @@ class Orchestra:
     lessons: Lessons
     warming: asyncio.Task[None] | None = None
     warming_error: str | None = None
+    _status: list[PartStatus] = field(default_factory=list)
+    _looked_at: float | None = None
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def is_warm(self) -> bool:
@@ -81,7 +85,17 @@ class Orchestra:
             await asyncio.shield(self.warming)
 
     async def status(self) -> list[PartStatus]:
-        """Each part: what it is, whether it works, how to mend it."""
+        """Each part: what it is, whether it works, how to mend it; looked at every few seconds.
+
+        Whoever asks meanwhile gets the same answer: it costs a request to the model server.
+        """
+        async with self._looking:
+            if self._looked_at is None or time.monotonic() - self._looked_at > _STATUS_SECONDS:
+                self._status = await self._look()
+                self._looked_at = time.monotonic()
+            return self._status
+
+    async def _look(self) -> list[PartStatus]:
         personas = self.roster.status()
         stale = personas.last_error or ""
         parts = [
@@ -263,59 +277,29 @@ async def open_vectors(settings: Settings) -> AsyncIterator[VectorStore]:
         await vectors.close()
 
 
-def sign_in_is_on(settings: Settings | None = None) -> bool:
-    """Whether people have to sign in: an account exists, or an OAuth provider is set up.
+def has_accounts() -> bool:
+    """Whether anybody can sign in with a password.
 
     Raises:
         OrchestraError: the settings or the database cannot be read.
     """
-    if oauth_is_set_up():
-        return True
-    known = settings or read_settings()
 
-    async def has_accounts() -> bool:
-        async with open_database(known) as database:
+    async def any_name() -> bool:
+        async with open_database(read_settings()) as database:
             return bool(await Accounts(database).names())
 
     # In a thread of its own: callers may or may not be inside an event loop.
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, has_accounts()).result()
-
-
-def oauth_is_set_up() -> bool:
-    """Whether the variables of one of Chainlit's OAuth providers are there."""
-    return any(
-        name.startswith("OAUTH_") and name.endswith("_CLIENT_ID") and value
-        for name, value in os.environ.items()
-    )
-
-
-def prepare_environment(settings: Settings | None = None) -> None:
-    """Tell vendors, through the only channel they read, to stay quiet and local.
-
-    Raises:
-        StorageError: the data folder, which keeps the secret of sessions, cannot be written.
-    """
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TRANSFORMERS_OFFLINE"] = "1"
-    os.environ["ANONYMIZED_TELEMETRY"] = "False"
-    os.environ["OTEL_SDK_DISABLED"] = "true"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    os.environ["OMP_NUM_THREADS"] = "1"
-    os.environ["TQDM_DISABLE"] = "1"
-    os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
-    data_dir = (settings or read_settings()).data_dir
-    os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
+        return thread.submit(asyncio.run, any_name()).result()
 
 
 @asynccontextmanager
 async def open_speaker(
     settings: Settings,
 ) -> AsyncIterator[tuple[ChatModel | EmbeddedVoices, Composer]]:
-    """Open a real server where one is named, else the embedded model; with how it is prompted.
+    """A real server where one is named, else the embedded model; with how it is prompted.
 
-    Raises:
-        LLMError: the embedded model does not start.
+    Neither is asked anything yet, and the embedded one starts when it is.
     """
     async with AsyncExitStack() as stack:
         if not settings.uses_embedded_model:
@@ -329,17 +313,7 @@ async def open_speaker(
             stack.push_async_callback(model.close)
             yield model, FullComposer()
             return
-        server = EmbeddedServer()
-        stack.push_async_callback(server.close)
-        address = await server.open()
-        wire = ChatModel(
-            base_url=address.base_url,
-            api_key=address.api_key,
-            model=MODEL_NAME,
-            timeout_seconds=settings.model_timeout_seconds,
-            concurrency=settings.model_concurrency,
-        )
-        voices = EmbeddedVoices(wire, address.scales, spare_slot=server.slots - 1)
+        voices = EmbeddedVoices(settings.model_timeout_seconds, settings.model_concurrency)
         stack.push_async_callback(voices.close)
         yield voices, SmallComposer(shipped_voices())
 
@@ -381,26 +355,6 @@ async def _warm_voices(orchestra: Orchestra, voices: EmbeddedVoices, composer: C
 async def _stop(task: asyncio.Task[None]) -> None:
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)  # what failed is in the log and the status
-
-
-def _kept_secret(path: Path) -> str:
-    """A random secret of this data folder, readable by its owner alone.
-
-    Raises:
-        StorageError: the folder cannot be written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)
-            path.write_text(secrets.token_urlsafe(48), encoding="utf-8")
-        return path.read_text(encoding="utf-8")
-    except OSError as exc:
-        message = (
-            f"The data folder {path.parent} cannot be written ({exc.strerror or exc}). "
-            "Free space or permissions there, or set ORCHESTRA_DATA_DIR."
-        )
-        raise StorageError(message) from exc
 
 
 def _secret(value: SecretStr | None) -> str | None:

@@ -20,8 +20,8 @@ from orchestra.database import now
 from orchestra.errors import LLMReplyError, MessageError, StorageError
 from orchestra.llm.chat import Reply
 from orchestra.llm.embedding import Embedder
-from orchestra.memory.keeper import MemoryKeeper, importance_of
-from orchestra.memory.records import Owner, Record
+from orchestra.memory.importance import importance_of
+from orchestra.memory.keeper import MemoryKeeper
 from orchestra.personas.roster import Roster
 from orchestra.prompts.compose import HISTORY_LIMIT, Composer, Turn
 from orchestra.routing.addressing import has_no_subject
@@ -39,12 +39,14 @@ from orchestra.types.conversation import (
     Routed,
     Timings,
 )
-from orchestra.types.persona import Personas
+from orchestra.types.memory import Owner, Record
+from orchestra.types.persona import Persona, Personas
 
 log = logging.getLogger(__name__)
 
 RECALL_LIMIT = 3
 _CONVERSATIONS_IN_MEMORY = 2000
+_CUT = "The reply reached its limit of length. Write 'go on', or set longer answers."
 
 
 class Speaker(Protocol):
@@ -81,6 +83,7 @@ class Conversation:
         self._speaker = speaker
         self._message_limit = message_limit
         self._recent: OrderedDict[tuple[str, str], deque[Exchange]] = OrderedDict()
+        self._reported: dict[str, str] = {}
 
     async def answer(self, message: Message) -> AsyncGenerator[Event, None]:
         """Answer one message: yields Routed, Recalled, Delta…, Answered.
@@ -138,8 +141,10 @@ class Conversation:
             instructions=message.instructions,
             revisable=message.revisable,
         )
+        prompt = self._composer.compose(turn)
+        self._report_unknown(prompt, persona)
         reply, first_token_ms = Reply(), None
-        async with aclosing(self._speaker.stream(self._composer.compose(turn), reply)) as pieces:
+        async with aclosing(self._speaker.stream(prompt, reply)) as pieces:
             async for piece in pieces:
                 first_token_ms = first_token_ms or watch.elapsed_ms()
                 yield Delta(text=piece)
@@ -160,8 +165,9 @@ class Conversation:
             ),
             usage=reply.usage,
             model=self._speaker.name,
+            finished=reply.finished,
             memory_id=memory_id,
-            notes=notes,
+            notes=notes if _ends_whole(reply) else (*notes, _CUT),
         )
 
     def begin(self, user_id: str, conversation_id: str) -> None:
@@ -235,6 +241,13 @@ class Conversation:
             raise MessageError(message)
         return clean
 
+    def _report_unknown(self, prompt: Prompt, persona: Persona) -> None:
+        """Say once, per revision of a persona, which of its placeholders nobody fills."""
+        if prompt.unknown_placeholders and self._reported.get(persona.id) != persona.revision:
+            self._reported[persona.id] = persona.revision
+            names = ", ".join(f"[{name}]" for name in prompt.unknown_placeholders)
+            log.warning("%s's template has %s, which nobody fills", persona.name, names)
+
     async def _history(self, message: Message) -> Sequence[Exchange]:
         """The conversation so far, oldest first: given, at hand, or from the memories."""
         if message.history is not None:
@@ -263,8 +276,12 @@ class Conversation:
         """Keep the exchange; a failure is told beside the answer, which stands."""
         if message.conversation_id is not None and message.history is None:
             exchange = Exchange(message=text, reply=answer, persona_id=route.persona_id)
-            key = (message.user_id, message.conversation_id)
-            self._recent.setdefault(key, deque(maxlen=HISTORY_LIMIT)).append(exchange)
+            if (
+                message.user_id,
+                message.conversation_id,
+            ) not in self._recent:  # forgotten meanwhile
+                self.begin(message.user_id, message.conversation_id)
+            self._recent[message.user_id, message.conversation_id].append(exchange)
         if has_no_subject(text):
             return None, ()
         record = Record(
@@ -282,6 +299,10 @@ class Conversation:
         except StorageError as exc:
             log.error("An answer was given but not remembered: %s", exc)  # noqa: TRY400  # foreseen: the message says it all
             return None, (f"This answer will not be remembered. {exc}",)
+
+
+def _ends_whole(reply: Reply) -> bool:
+    return reply.finished or reply.text.rstrip().endswith((".", "!", "?", "…", ":", "```"))
 
 
 def _count(answered: Answered) -> None:

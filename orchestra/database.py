@@ -93,8 +93,8 @@ class Database:
 
     async def close(self) -> None:
         """Finish what was begun, then close all connections."""
-        for threads in (self._readers, self._writers):
-            await asyncio.to_thread(threads.shutdown)
+        for pool in (self._readers, self._writers):
+            await asyncio.to_thread(pool.shutdown)
         self._engine.dispose()
 
     async def check(self) -> None:
@@ -131,7 +131,7 @@ class Database:
     async def write(self, work: Callable[[sa.Connection], Result]) -> Result:
         """Do some work in a transaction: all of it is kept, or nothing. Keep it short.
 
-        Whoever waits may be cancelled; the work itself is then finished all the same.
+        Whoever waits may be cancelled; work that has begun by then is finished all the same.
 
         Raises:
             StorageError: it could not be kept.
@@ -158,7 +158,10 @@ class Database:
             with self._errors(), self._engine.connect() as connection:
                 connection.execution_options(begin=None)
                 connection.execute(sa.text("VACUUM"))
-                connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+                busy = connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).one()[0]
+                if busy:  # another process reads; the old pages stay beside the file until then
+                    problem = "database is locked"
+                    raise OSError(problem)
 
         await asyncio.get_running_loop().run_in_executor(self._writers, run)
 

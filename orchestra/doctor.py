@@ -8,14 +8,8 @@ import sys
 
 from filelock import FileLock, Timeout
 
-from orchestra.assembly import (
-    PartStatus,
-    open_database,
-    open_roster,
-    open_speaker,
-    open_vectors,
-    prepare_environment,
-)
+from orchestra.assembly import PartStatus, open_database, open_roster, open_speaker, open_vectors
+from orchestra.environment import prepare_environment
 from orchestra.errors import OrchestraError, PersonaError, StorageError
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.vectors import LOCK_NAME

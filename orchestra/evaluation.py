@@ -19,8 +19,8 @@ from orchestra.conversation import Conversation
 from orchestra.errors import EvaluationError
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.keeper import MemoryKeeper
-from orchestra.memory.records import Owner, Record
 from orchestra.types.conversation import Message
+from orchestra.types.memory import Owner, Record
 
 PERSONA = "evaluation"
 """Under whose name the evaluation's memories are kept, in a folder that is thrown away."""

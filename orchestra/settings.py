@@ -96,6 +96,11 @@ class Settings(BaseSettings):
         "",
         description="Further host names under which people reach the server, separated by commas.",
     )
+    oauth_allowed: str = Field(
+        "",
+        description="Who may come in through an OAuth provider: names or addresses as the provider "
+        "gives them, or @domain for all of one, separated by commas; empty: whoever it lets in.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged, to stderr."
     )
@@ -130,6 +135,18 @@ class Settings(BaseSettings):
             return ipaddress.ip_address(self.host).is_loopback
         except ValueError:
             return False
+
+    def lets_in(self, name: str) -> bool:
+        """Whether somebody may come in whom an OAuth provider calls by this name."""
+        allowed = {one.strip().lower() for one in self.oauth_allowed.split(",") if one.strip()}
+        domain = "@" + name.rpartition("@")[2].lower()
+        return not allowed or name.lower() in allowed or ("@" in name and domain in allowed)
+
+    @property
+    def own_address(self) -> str:
+        """Where a program on this machine reaches the server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared with, not bound to
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     @property
     def host_names(self) -> frozenset[str]:

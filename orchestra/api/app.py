@@ -20,6 +20,7 @@ from orchestra import assembly, screen
 from orchestra.api import chat, feedback, health, memories, openai_wire, personas
 from orchestra.api.problems import problem, status_of
 from orchestra.api.security import HostAndOriginGuard, PageGuard, RequestSizeGuard
+from orchestra.environment import prepare_environment
 from orchestra.errors import OrchestraError, SettingsError
 from orchestra.settings import ROOT, Settings, read_settings
 
@@ -32,8 +33,8 @@ def create_app(settings: Settings) -> FastAPI:
     Raises:
         SettingsError: others could reach the server and nobody has to sign in.
     """
-    assembly.prepare_environment(settings)
-    _refuse_open_door(settings)
+    prepare_environment(settings)
+    _check_door(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,7 +66,7 @@ def furnish_chainlit() -> None:
         return
     app, host = alone
     settings = read_settings().model_copy(update={"host": host})
-    _refuse_open_door(settings)
+    _check_door(settings)
     theirs = list(app.router.routes)
     _furnish(app, settings)
     ours = [route for route in app.router.routes if route not in theirs]
@@ -102,11 +103,16 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
     app.add_middleware(HostAndOriginGuard, host_names=settings.host_names)
 
 
-def _refuse_open_door(settings: Settings) -> None:
+def _check_door(settings: Settings) -> None:
+    """Refuse to open a door through which others could come in unasked.
+
+    Raises:
+        SettingsError: they could.
+    """
     if settings.is_loopback:
         return
     missing = []
-    if not assembly.sign_in_is_on(settings):
+    if not screen.sign_in_is_on():
         missing.append("sign-in ('orchestra users add NAME', or Chainlit's OAUTH_… variables)")
     if settings.admin_token is None:
         missing.append("ORCHESTRA_ADMIN_TOKEN")
@@ -116,6 +122,11 @@ def _refuse_open_door(settings: Settings) -> None:
             f"{' and '.join(missing)}, or listen on 127.0.0.1."
         )
         raise SettingsError(message)
+    if screen.oauth_providers() and not settings.oauth_allowed:
+        log.warning(
+            "Everybody whom %s lets in may sign in here; ORCHESTRA_OAUTH_ALLOWED can say who.",
+            " or ".join(screen.oauth_providers()),
+        )
 
 
 def _add_error_pages(app: FastAPI) -> None:

@@ -68,6 +68,18 @@ async def identify(request: Request, house: House, credentials: Credentials) -> 
 CallerOf = Annotated[Caller, Depends(identify)]
 
 
+async def is_stranger(request: Request, house: House, credentials: Credentials) -> bool:
+    """Whether sign-in is on and nobody is signed in."""
+    try:
+        await identify(request, house, credentials)
+    except SignInError:
+        return True
+    return False
+
+
+IsStranger = Annotated[bool, Depends(is_stranger)]
+
+
 async def identify_admin(house: House, credentials: Credentials) -> Caller:
     """Make sure that an administrator is asking.
 

@@ -23,7 +23,6 @@ class Thumb(BaseModel):
 
     forId: Id  # noqa: N815  # the page's name
     value: Literal[0, 1]
-    id: Id | None = None
     comment: Annotated[str, StringConstraints(max_length=10_000)] | None = None
 
 

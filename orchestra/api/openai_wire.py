@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,6 +23,9 @@ router = APIRouter(prefix="/v1", tags=["OpenAI wire"])
 
 AUTO = "orchestra"
 """The model that lets the router decide."""
+
+_NOBODY_LISTENS = 499
+"""Nobody reads it; it is for the log."""
 
 
 class WireMessage(BaseModel):
@@ -68,7 +71,9 @@ async def models(house: House, caller: CallerOf) -> dict[str, Any]:
 
 
 @router.post("/chat/completions", response_model=None)
-async def complete(request: CompletionRequest, house: House, caller: CallerOf) -> Response:
+async def complete(
+    request: CompletionRequest, house: House, caller: CallerOf, connection: Request
+) -> Response:
     """Answer the last user message; the ones before it are the conversation."""
     try:
         message = _message(request, caller.acting_for(request.user), await _persona_ids(house))
@@ -78,10 +83,11 @@ async def complete(request: CompletionRequest, house: House, caller: CallerOf) -
             opening = [event async for event in _until_first_words(events)]
             body = _chunks(request, opening, events)
             return StreamingResponse(body, media_type="text/event-stream")
-        async with aclosing(events):
-            answered = await anext(event async for event in events if isinstance(event, Answered))
+        answered = await _last(events, connection)
     except OrchestraError as exc:
         return JSONResponse(_error(exc), _status(exc))
+    if answered is None:
+        return Response(status_code=_NOBODY_LISTENS)
     return JSONResponse(_completion(request, answered))
 
 
@@ -137,6 +143,17 @@ async def _with_speaker(message: Message, house: House) -> Message:
     return message.model_copy(update={"history": history})
 
 
+async def _last(events: AsyncGenerator[Event, None], connection: Request) -> Answered | None:
+    """The end of a turn; None when whoever asked has gone, which stops the model."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Answered):
+                return event
+            if await connection.is_disconnected():
+                return None
+    return None
+
+
 async def _until_first_words(events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
     """The events up to the first words: a model that fails by then gives an error status."""
     async for event in events:
@@ -166,7 +183,7 @@ async def _chunks(
                 if isinstance(event, Delta):
                     yield chunk({"content": event.text})
                 elif isinstance(event, Answered):
-                    yield chunk({}, "stop", orchestra=_extra(event))
+                    yield chunk({}, _finish_reason(event), orchestra=_extra(event))
                     if (request.stream_options or {}).get("include_usage"):
                         yield _data({**head, "choices": [], "usage": _usage(event)})
     except OrchestraError as exc:
@@ -192,7 +209,7 @@ def _completion(request: CompletionRequest, answered: Answered) -> dict[str, Any
         "object": "chat.completion",
         "created": int(time.time()),
         "model": request.model,
-        "choices": [{"index": 0, "message": reply, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": reply, "finish_reason": _finish_reason(answered)}],
         "usage": _usage(answered),
         "orchestra": _extra(answered),
     }
@@ -206,6 +223,10 @@ def _extra(answered: Answered) -> dict[str, Any]:
         "model": answered.model,
         "notes": list(answered.notes),
     }
+
+
+def _finish_reason(answered: Answered) -> str:
+    return "stop" if answered.finished else "length"
 
 
 def _usage(answered: Answered) -> dict[str, int]:

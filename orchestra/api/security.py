@@ -16,6 +16,8 @@ _REMOTE_LINKS = re.compile(
     re.IGNORECASE,
 )
 
+_PROVIDERS_ANSWER = re.compile(r"/auth/oauth/[\w-]+/callback")
+
 _CONTENT_POLICY = (
     "default-src 'self'; "
     # Chainlit runs custom elements' JSX in the page, which needs eval; its page has inline scripts.
@@ -46,7 +48,7 @@ class HostAndOriginGuard:
                 f"'{name}' is not a host name of this server. Add it to ORCHESTRA_ALLOWED_HOSTS."
             )
             await _refuse(scope, receive, send, HTTPStatus.MISDIRECTED_REQUEST, detail)
-        elif origin is not None and page != host.lower():
+        elif origin is not None and page != host.lower() and not _from_provider(scope):
             detail = "Pages of other sites may not call this server."
             await _refuse(scope, receive, send, HTTPStatus.FORBIDDEN, detail)
         else:
@@ -126,6 +128,11 @@ class PageGuard:
             await send({"type": "http.response.body", "body": body})
 
         await self._app(scope, receive, mended)
+
+
+def _from_provider(scope: Scope) -> bool:
+    """Whether it is an OAuth provider's answer, which its page may post; it proves itself."""
+    return scope["type"] == "http" and bool(_PROVIDERS_ANSWER.fullmatch(scope["path"]))
 
 
 def _host_name(address: str) -> str:

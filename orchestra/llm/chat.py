@@ -11,7 +11,7 @@ import json
 import logging
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -67,6 +67,8 @@ class ChatModel:
         self.name = model
         self.base_url = re.sub(r"//[^/@]*@", "//", base_url)
         self._timeout_seconds = timeout_seconds
+        self._limit_name = "max_tokens"
+        self._takes_temperature = True
         self._turnstile = asyncio.Semaphore(concurrency)
         timeout = httpx.Timeout(timeout_seconds, connect=min(10.0, timeout_seconds))
         self._client = openai.AsyncOpenAI(
@@ -103,25 +105,57 @@ class ChatModel:
             LLMUnavailableError: no answer, silence beyond the timeout, or a stream cut half-way.
             LLMRefusedError: the server will not answer this request.
         """
-        temperature = openai.omit if prompt.temperature is None else prompt.temperature
         async with self._turnstile:
-            with self._errors():
-                async with self._client.chat.completions.with_streaming_response.create(
-                    messages=(),
-                    model=self.name,
-                    max_tokens=prompt.max_tokens,
-                    temperature=temperature,
-                    stream=True,
-                    stream_options={"include_usage": True},
-                    # Given here, the messages skip the package's own walk over every one of them,
-                    # and the lines its models of every chunk: together a third of our work.
-                    extra_body={"messages": _wire(prompt), **(extra or {})},
-                ) as response:
+            async with AsyncExitStack() as stack:
+                with self._errors():
+                    response = await self._begin(stack, prompt, extra or {})
                     async for piece in _pieces(response.iter_lines(), reply):
                         yield piece
             if not reply.ended:
                 message = f"{self.description} stopped in the middle of its reply. Try again."
                 raise LLMUnavailableError(message)
+
+    async def _begin(
+        self, stack: AsyncExitStack, prompt: Prompt, extra: Mapping[str, Any]
+    ) -> openai.AsyncAPIResponse[Any]:
+        """Send the request; a model that refuses one of our limits is asked again without it.
+
+        Raises:
+            BadRequestError: it refuses for another reason.
+        """
+        while True:
+            body: dict[str, Any] = {"messages": _wire(prompt), self._limit_name: prompt.max_tokens}
+            if prompt.temperature is not None and self._takes_temperature:
+                body["temperature"] = prompt.temperature
+            try:
+                return await stack.enter_async_context(
+                    self._client.chat.completions.with_streaming_response.create(
+                        messages=(),
+                        model=self.name,
+                        stream=True,
+                        stream_options={"include_usage": True},
+                        # Given here, the messages skip the package's own walk over every one of
+                        # them, and the lines its models of every chunk: a third of our work.
+                        extra_body={**body, **extra},
+                    )
+                )
+            except openai.BadRequestError as exc:
+                if not self._learn_from(exc):
+                    raise
+
+    def _learn_from(self, refusal: openai.BadRequestError) -> bool:
+        """Whether the model refused a limit that it can be asked without, from now on.
+
+        Source: OpenAI's reasoning models take max_completion_tokens for max_tokens, and no
+        temperature but their own.
+        """
+        if refusal.param == "max_tokens" and self._limit_name == "max_tokens":
+            self._limit_name = "max_completion_tokens"
+            return True
+        if refusal.param == "temperature" and self._takes_temperature:
+            self._takes_temperature = False
+            return True
+        return False
 
     async def complete(self, prompt: Prompt) -> str:
         """Return a whole reply.

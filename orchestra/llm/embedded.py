@@ -16,6 +16,7 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from orchestra.errors import LLMUnavailableError
@@ -35,8 +36,6 @@ VOICES = Path(__file__).parent / "adapter" / "voices.json"
 
 CONTEXT_TOKENS = 1536
 """Per slot; a longer conversation is refused by the server, in words."""
-
-_SPARE_SLOTS = 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class EmbeddedServer:
 
     def __init__(self) -> None:
         self._server: xllamacpp.Server | None = None
-        self.slots = len(shipped_voices()) + _SPARE_SLOTS
+        self.spare_slot = len(shipped_voices())
+        """The slot of personas that no voice was trained for; each voice has one of its own."""
 
     async def open(self) -> EmbeddedAddress:
         """Load the weights and listen (about a second).
@@ -96,41 +96,51 @@ class EmbeddedServer:
                 f"llama.cpp is not installed ({exc}). Run 'make setup', or set OPENAI_BASE_URL."
             )
             raise LLMUnavailableError(message) from exc
-        api_key = secrets.token_urlsafe(24)
         base = _weights()
         merged = merged_weights(base, ADAPTER, ADAPTER_SCALE)
+        if merged is not None:
+            try:
+                return self._serve(xllamacpp, merged, AdapterScales(0.0, -ADAPTER_SCALE))
+            except LLMUnavailableError as exc:
+                merged.unlink(missing_ok=True)  # made anew at the next start
+                log.warning("%s is of no use, the voices are slower without it: %s", merged, exc)
+        return self._serve(xllamacpp, base, AdapterScales(ADAPTER_SCALE, 0.0))
+
+    def _serve(self, llama: ModuleType, weights: Path, scales: AdapterScales) -> EmbeddedAddress:
+        """Serve these weights.
+
+        Raises:
+            LLMUnavailableError: llama.cpp does not take them.
+        """
+        api_key = secrets.token_urlsafe(24)
         try:
-            self._server = xllamacpp.Server(self._parameters(merged or base, api_key))
+            self._server = llama.Server(self._parameters(llama, weights, api_key))
         except (RuntimeError, ValueError) as exc:
-            if merged is not None:
-                merged.unlink(missing_ok=True)  # made anew at the next try, if it was to blame
             message = (
                 f"The embedded model did not start: {exc}. Try once more, or set OPENAI_BASE_URL "
                 "to use another."
             )
             raise LLMUnavailableError(message) from exc
-        scales = AdapterScales(0.0, -ADAPTER_SCALE) if merged else AdapterScales(ADAPTER_SCALE, 0.0)
         return EmbeddedAddress(f"{self._server.listening_address}/v1", api_key, scales)
 
-    def _parameters(self, weights: Path, api_key: str) -> xllamacpp.CommonParams:
-        import xllamacpp  # noqa: PLC0415  # as in `_start`
-
-        parameters = xllamacpp.CommonParams()
+    def _parameters(self, llama: ModuleType, weights: Path, api_key: str) -> xllamacpp.CommonParams:
+        parameters = llama.CommonParams()
         parameters.model.path = str(weights)
-        adapter = xllamacpp.CommonAdapterLoraInfo()
+        adapter = llama.CommonAdapterLoraInfo()
         adapter.path, adapter.scale = str(ADAPTER), 0.0
         parameters.lora_adapters = [adapter]
         parameters.api_keys = [api_key]
         parameters.port = 0  # the kernel picks one; the address is 127.0.0.1 by default
         parameters.model_alias = {MODEL_NAME}
         parameters.verbosity = 0
-        parameters.n_parallel = self.slots
-        parameters.n_ctx = self.slots * CONTEXT_TOKENS
+        slots = self.spare_slot + 1
+        parameters.n_parallel = slots
+        parameters.n_ctx = slots * CONTEXT_TOKENS
         # One thread decodes faster than two on shared cores, and leaves the other to the chat;
         # a prompt, which is short work, is read by two in little more than half the time.
         parameters.cpuparams.n_threads = 1
         parameters.cpuparams_batch.n_threads = min(2, os.cpu_count() or 1)
-        parameters.n_threads_http = self.slots
+        parameters.n_threads_http = slots
         parameters.cache_ram_mib = 0  # the default keeps up to 8 GiB of old prompts
         parameters.cache_idle_slots = False
         parameters.ui = False

@@ -7,16 +7,18 @@ time, and the better of the two is kept.
 
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from orchestra.errors import LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
-from orchestra.llm.embedded import AdapterScales
+from orchestra.llm.embedded import MODEL_NAME, AdapterScales, EmbeddedServer
 from orchestra.types.conversation import ChatTurn, Guard, Prompt
 
 RETRY_BUDGET_SECONDS = 2.0
@@ -42,50 +44,67 @@ _LOOP_TIMES = 3
 
 
 class EmbeddedVoices:
-    """Speaks with the embedded model, in a trained voice or without."""
+    """Speaks with the embedded model, in a trained voice or without; it starts when it is asked."""
+
+    name = MODEL_NAME
+    description = f"{MODEL_NAME}, built in"
 
     def __init__(
         self,
-        model: ChatModel,
-        scales: AdapterScales,
-        spare_slot: int,
+        timeout_seconds: float = 60,
+        concurrency: int = 32,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Prepare.
+        """Prepare; nothing is loaded.
 
         Args:
-            model: The wire to the embedded server.
-            scales: How the adapter is asked for.
-            spare_slot: The slot for personas that no voice was trained for.
+            timeout_seconds: Longest silence of the model.
+            concurrency: Requests under way at one time; further ones wait their turn.
             clock: Seconds, for the retry's budget.
         """
-        self._model = model
-        self._scales = scales
-        self._spare_slot = spare_slot
+        self._timeout_seconds = timeout_seconds
+        self._concurrency = concurrency
         self._clock = clock
-
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        return self._model.name
-
-    @property
-    def description(self) -> str:
-        """What it is, for people."""
-        return f"{self._model.name}, built in"
+        self._server = EmbeddedServer()
+        self._starting: asyncio.Task[_Wire] | None = None
 
     async def close(self) -> None:
-        """Close the connections."""
-        await self._model.close()
+        """Stop the model, if it was started."""
+        if self._starting is not None:
+            await asyncio.wait([self._starting])
+            if self._starting.exception() is None:
+                await self._starting.result().model.close()
+        await self._server.close()
 
     async def check(self) -> str:
         """Ask the server whether it is there.
 
         Raises:
-            LLMUnavailableError: it is not.
+            LLMUnavailableError: it is not, or does not start.
         """
-        await self._model.check()
+        await (await self._wire()).model.check()
         return self.description
+
+    async def _wire(self) -> _Wire:
+        """The way to the model, which the first to ask starts (about a second).
+
+        Raises:
+            LLMUnavailableError: it does not start; the next to ask tries again.
+        """
+        if self._starting is None or (self._starting.done() and self._starting.exception()):
+            self._starting = asyncio.create_task(self._start())
+        return await asyncio.shield(self._starting)
+
+    async def _start(self) -> _Wire:
+        address = await self._server.open()
+        model = ChatModel(
+            base_url=address.base_url,
+            api_key=address.api_key,
+            model=self.name,
+            timeout_seconds=self._timeout_seconds,
+            concurrency=self._concurrency,
+        )
+        return _Wire(model, address.scales)
 
     async def warm(self, prompt: Prompt) -> None:
         """Let the prompt's slot read its constant part, so that the first token comes fast.
@@ -96,7 +115,8 @@ class EmbeddedVoices:
         system = tuple(turn for turn in prompt.turns if turn.role == "system")
         greeting = ChatTurn(role="user", content="Hello")
         constant = prompt.model_copy(update={"turns": (*system, greeting), "max_tokens": 1})
-        async for _ in self._model.stream(constant, Reply(), self._request(constant)):
+        wire = await self._wire()
+        async for _ in wire.model.stream(constant, Reply(), self._request(constant, wire.scales)):
             pass
 
     async def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
@@ -140,8 +160,9 @@ class EmbeddedVoices:
     ) -> AsyncGenerator[str, None]:
         """Stream whole words; stop before a word that must not be shown."""
         pending = ""
-        raw = Reply()
-        async with aclosing(self._model.stream(prompt, raw, self._request(prompt))) as pieces:
+        raw, wire = Reply(), await self._wire()
+        request = self._request(prompt, wire.scales)
+        async with aclosing(wire.model.stream(prompt, raw, request)) as pieces:
             async for piece in pieces:
                 pending += piece
                 words, gap, rest = pending.rpartition(" ")
@@ -157,16 +178,16 @@ class EmbeddedVoices:
             reply.text += pending
             yield pending
 
-    def _request(self, prompt: Prompt) -> dict[str, Any]:
+    def _request(self, prompt: Prompt, scales: AdapterScales) -> dict[str, Any]:
         """The request fields that only llama.cpp knows.
 
         Source: adapter/CARD.md: temperature .3, min-p .1 and a light repeat penalty.
         """
         trained = prompt.voice is not None
         return {
-            "id_slot": prompt.voice if trained else self._spare_slot,
+            "id_slot": prompt.voice if trained else self._server.spare_slot,
             "cache_prompt": True,
-            "lora": [{"id": 0, "scale": self._scales.voiced if trained else self._scales.plain}],
+            "lora": [{"id": 0, "scale": scales.voiced if trained else scales.plain}],
             "temperature": 0.3 if prompt.temperature is None else prompt.temperature,
             "min_p": 0.1,
             "top_k": 0,
@@ -174,6 +195,14 @@ class EmbeddedVoices:
             "repeat_penalty": 1.05 if trained else 1.1,
             "seed": random.randrange(2**31),  # noqa: S311  # variety, not secrecy
         }
+
+
+@dataclass(frozen=True)
+class _Wire:
+    """The model, once it runs, and how its adapter is asked for."""
+
+    model: ChatModel
+    scales: AdapterScales
 
 
 def defect(text: str, guard: Guard) -> str | None:

@@ -15,10 +15,11 @@ from orchestra.database import now
 from orchestra.errors import MemoryNotFoundError, StorageError
 from orchestra.llm.embedding import Embedder, Vectors
 from orchestra.memory.ranking import score, terms_of
-from orchestra.memory.records import NOTHING, MemoryRecords, Owner, Record, Version
+from orchestra.memory.records import MemoryRecords
 from orchestra.memory.shelf import Shelf
 from orchestra.memory.vectors import VectorStore
 from orchestra.types.conversation import Memory
+from orchestra.types.memory import NOTHING, Owner, Record, Version
 
 log = logging.getLogger(__name__)
 
@@ -40,13 +41,6 @@ _LOOK_AGAIN_SECONDS = 5.0
 _QUIET_SECONDS = 1.0
 _PATIENCE = 10
 """Indexing waits for a quiet second, at most this many: answers come first."""
-
-_DECISIVE = re.compile(
-    r"\b(decide|decided|decision|agree|agreed|choose|chose|plan|approve|approved|must|deadline|"
-    r"budget|hire|launch|price|prices|strategy|goal)\b",
-    re.IGNORECASE,
-)
-_REMEMBER = re.compile(r"\b(remember|don't forget|do not forget|note that|keep in mind)\b", re.I)
 
 
 class MemoryKeeper:
@@ -107,11 +101,9 @@ class MemoryKeeper:
         """
         if vectors is None:
             vectors = await self._embedder.embed_all([one.text for one in records])
-        for persona_id in {one.owner.persona_id for one in records}:
-            own = [index for index, one in enumerate(records) if one.owner.persona_id == persona_id]
-            users = [records[index].owner.user_id for index in own]
-            ids = [records[index].id for index in own]
-            await self._vectors.put(persona_id, users, ids, vectors[own])
+        await self._put_vectors(
+            [one.owner for one in records], [one.id for one in records], vectors
+        )
         await self._records.add(records, indexed=True)
 
     async def recall(
@@ -226,8 +218,16 @@ class MemoryKeeper:
             del self._shelves[owner]
         async with self._indexing:  # a batch under way would put a vector back
             await self._remove_vectors()
-        await self._records.erase()
-        return sum(len(members) for members in gone.values())
+        count = sum(len(members) for members in gone.values())
+        try:
+            await self._records.erase()
+        except StorageError as exc:
+            message = (
+                f"{count} memories are forgotten, but their traces in the file could not be "
+                f"overwritten yet; the next time something is forgotten does it. {exc}"
+            )
+            raise StorageError(message) from exc
+        return count
 
     async def settle(self) -> None:
         """Wait until everything remembered so far is indexed.
@@ -311,18 +311,24 @@ class MemoryKeeper:
         if not rows or not self._vectors.may_write:
             return False
         vectors = await self._embedder.embed_all([f"{row.task}\n{row.decision}" for row in rows])
-        for persona_id in {row.persona_id for row in rows}:
-            own = [index for index, row in enumerate(rows) if row.persona_id == persona_id]
-            users = [rows[index].user_id for index in own]
-            ids = [rows[index].id for index in own]
-            await self._vectors.put(persona_id, users, ids, vectors[own])
-        await self._records.mark_indexed([row.id for row in rows])
-        for owner in {Owner(row.user_id, row.persona_id) for row in rows}:
-            await self._merge_duplicates(owner, {row.id for row in rows})
+        owners, ids = [Owner(row.user_id, row.persona_id) for row in rows], [row.id for row in rows]
+        await self._put_vectors(owners, ids, vectors)
+        await self._records.mark_indexed(ids)
+        for owner in set(owners):
+            await self._merge_duplicates(owner, set(ids))
             surplus = await self._records.least_useful(owner, self._limit)
             if surplus:
                 await self._records.remove(owner.user_id, owner.persona_id, surplus)
         return True
+
+    async def _put_vectors(
+        self, owners: Sequence[Owner], ids: Sequence[str], vectors: Vectors
+    ) -> None:
+        """Put vectors (n, d) where they belong: each persona has a collection of its own."""
+        for persona_id in {owner.persona_id for owner in owners}:
+            own = [place for place, owner in enumerate(owners) if owner.persona_id == persona_id]
+            users = [owners[place].user_id for place in own]
+            await self._vectors.put(persona_id, users, [ids[place] for place in own], vectors[own])
 
     async def _merge_duplicates(self, owner: Owner, fresh: set[str]) -> None:
         """Let each fresh memory take the place of the older one that says the same, if any."""
@@ -348,10 +354,3 @@ class MemoryKeeper:
         for persona_id, ids in (await self._records.to_remove()).items():
             await self._vectors.remove(persona_id, ids)
             await self._records.removed(ids)
-
-
-def importance_of(task: str, decision: str) -> float:
-    """How much a decision matters when room runs out: 1 asked for, .7 decisive words, else .4."""
-    if _REMEMBER.search(task):
-        return 1.0
-    return 0.7 if _DECISIVE.search(f"{task} {decision}") else 0.4

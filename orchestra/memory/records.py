@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -19,102 +17,13 @@ from orchestra.database import Database
 from orchestra.memory.ranking import MOST_TERMS, Numbers
 from orchestra.tables import forgotten, memories
 from orchestra.types.conversation import Memory
+from orchestra.types.memory import Outline, Owner, Record, Version
 
 DECISION_CHARACTERS = 1200
 """What is kept of a reply; the embedding reads no more than about this much."""
 
 _NAMED_AT_ONCE = 10_000
 """SQLite takes 32,766 values in one statement."""
-
-
-class Version(NamedTuple):
-    """The state of an owner's memories; it changes whenever one comes, goes or is changed."""
-
-    memories: int
-    newest: int
-    """The highest number of a memory."""
-    indexed: int
-    pinned: int
-
-
-NOTHING = Version(0, 0, 0, 0)
-"""The version of an owner who has no memories."""
-
-
-class Outline(NamedTuple):
-    """A memory without its words."""
-
-    number: int
-    id: str
-    conversation_id: str | None
-    created_at: datetime
-    pinned: bool
-
-
-_NAMESPACE = uuid.UUID("6f0c2c1e-6d0c-5b0e-9a52-6f7263686573")
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Whose memories: one persona's, about one person."""
-
-    user_id: str
-    persona_id: str
-
-    @property
-    def scope(self) -> str:
-        """One word that stands for the owner in the full text index."""
-        digest = hashlib.sha256(f"{self.user_id}\0{self.persona_id}".encode()).hexdigest()
-        return f"o{digest[:24]}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A decision to be kept."""
-
-    owner: Owner
-    conversation_id: str | None
-    domain: str
-    task: str
-    decision: str
-    importance: float
-    created_at: datetime
-    message_id: str
-    """Names the exchange; the same one twice is kept once."""
-    pinned: bool = False
-    times: int = 1
-
-    @property
-    def id(self) -> str:
-        """The memory's id: the same for the same exchange of the same owner."""
-        name = f"{self.owner.user_id}\0{self.owner.persona_id}\0{self.message_id}"
-        return str(uuid.uuid5(_NAMESPACE, name))
-
-    @property
-    def text(self) -> str:
-        """What is embedded."""
-        return f"{self.task}\n{self.decision}"
-
-    def row(self, *, indexed: bool = False) -> dict[str, Any]:
-        """The row to insert."""
-        when = self.created_at.astimezone(UTC)
-        return {
-            "id": self.id,
-            "user_id": self.owner.user_id,
-            "persona_id": self.owner.persona_id,
-            "conversation_id": self.conversation_id,
-            "domain": self.domain,
-            "task": self.task,
-            "decision": self.decision[:DECISION_CHARACTERS],
-            "day": f"{when.day} {when:%B %Y}",
-            "scope": self.owner.scope,
-            "digest": hashlib.sha256(self.text.encode()).hexdigest(),
-            "importance": self.importance,
-            "pinned": self.pinned,
-            "times": self.times,
-            "created_at": when,
-            "indexed": indexed,
-        }
 
 
 class MemoryRecords:
@@ -130,7 +39,7 @@ class MemoryRecords:
             StorageError: they could not be kept.
         """
         insert = self._insert(memories)
-        rows = [one.row(indexed=indexed) for one in records]
+        rows = [_row(one, indexed=indexed) for one in records]
         await self._database.write(lambda connection: connection.execute(insert, rows))
 
     async def outline(self, owner: Owner, after: int = 0) -> tuple[Version, list[Outline]]:
@@ -360,6 +269,27 @@ def _numbers(joined: str | None) -> Numbers:
     if not joined:
         return np.empty(0, dtype=np.int64)
     return np.sort(np.fromstring(joined, dtype=np.int64, sep=","))
+
+
+def _row(record: Record, *, indexed: bool) -> dict[str, Any]:
+    when = record.created_at.astimezone(UTC)
+    return {
+        "id": record.id,
+        "user_id": record.owner.user_id,
+        "persona_id": record.owner.persona_id,
+        "conversation_id": record.conversation_id,
+        "domain": record.domain,
+        "task": record.task,
+        "decision": record.decision[:DECISION_CHARACTERS],
+        "day": f"{when.day} {when:%B %Y}",
+        "scope": record.owner.scope,
+        "digest": hashlib.sha256(record.text.encode()).hexdigest(),
+        "importance": record.importance,
+        "pinned": record.pinned,
+        "times": record.times,
+        "created_at": when,
+        "indexed": indexed,
+    }
 
 
 def _memory(row: sa.Row[Any]) -> Memory:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from orchestra.llm.embedding import Vectors
 from orchestra.memory.ranking import Chain
-from orchestra.memory.records import NOTHING, Outline, Version
+from orchestra.types.memory import NOTHING, Outline, Version
 
 _SPARE_ROWS = 64
 

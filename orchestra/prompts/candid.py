@@ -30,6 +30,7 @@ _ASKING = re.compile(
     r"^(?:(?:what(?:'s| is)|how much is|calculate|compute|work out|please)\s+)+", re.IGNORECASE
 )
 _SUM = re.compile(r"[-(.\d][\d\s.,+\-*/x×÷^%()]*", re.IGNORECASE)
+_HEXADECIMAL = re.compile(r"\b0x", re.IGNORECASE)
 _OPERATION = re.compile(r"[\d)]\s*(?:[+*/x×÷^]|-(?!\d{4}$)|%\s*of)\s*[-\d(.]", re.IGNORECASE)
 _PERCENT_OF = re.compile(r"([\d.]{1,20})\s?(?:%|percent)\s?of\s?([\d.]{1,20})", re.IGNORECASE)
 _LONGEST_SUM = 100
@@ -106,7 +107,7 @@ def _total(message: str) -> str | None:
     text = _ASKING.sub("", " ".join(message.split())).rstrip(" =?.!")
     text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", text)
     text = _PERCENT_OF.sub(r"(\1/100*\2)", text)
-    if not _SUM.fullmatch(text) or not _OPERATION.search(text):
+    if not _SUM.fullmatch(text) or not _OPERATION.search(text) or _HEXADECIMAL.search(text):
         return None
     for sign, symbol in (("x", "*"), ("X", "*"), ("×", "*"), ("÷", "/"), ("^", "**")):
         text = text.replace(sign, symbol)

@@ -14,6 +14,7 @@ from orchestra.tables import lessons
 
 _KEPT_PER_USER = 200
 _USERS_IN_MEMORY = 1000
+_NONE: Vectors = np.empty((0, 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class Lessons:
         changes = self._changes
         rows = await self._database.fetch(query)
         taught = [Lesson(user_id=user_id, text=row.text, persona_id=row.persona_id) for row in rows]
-        vectors = np.array([await self._embedder.embed(one.text) for one in taught])
+        vectors = await self._embedder.embed_all([one.text for one in taught]) if taught else _NONE
         if changes == self._changes:  # else what was read may be out of date by now
             self._loaded[user_id] = (taught, vectors)
             if len(self._loaded) > _USERS_IN_MEMORY:

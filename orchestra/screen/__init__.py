@@ -80,6 +80,13 @@ def sign_in_is_on() -> bool:
     return sign_in.IS_ON
 
 
+def oauth_providers() -> tuple[str, ...]:
+    """The OAuth providers through which people can sign in."""
+    from orchestra.screen import sign_in  # noqa: PLC0415  # see the module's docstring
+
+    return sign_in.PROVIDERS
+
+
 async def signed_in_user(request: Request) -> str | None:
     """Name of whoever is signed in on the page that a request comes from."""
     from orchestra.screen import sign_in  # noqa: PLC0415  # see the module's docstring

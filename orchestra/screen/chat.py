@@ -122,6 +122,7 @@ async def stop() -> None:
 
 async def _answer(text: str, persona_id: str | None) -> None:
     house = await assembly.running()
+    await sign_in.check(_person())
     settings = cl.user_session.get("chat_settings") or {}
     message = Message(
         text=text,

@@ -142,6 +142,8 @@ class Answered(Frozen):
     timings_ms: Timings
     usage: Usage
     model: str
+    finished: bool = True
+    """Whether the model ended by itself rather than at the limit of tokens."""
     memory_id: str | None = None
     """Under what this exchange was remembered; None: too slight, or see `notes`."""
     notes: tuple[str, ...] = ()

@@ -10,11 +10,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+
+from tests.doubles.served import Served
 
 
 @dataclass
@@ -31,9 +32,13 @@ class Reply:
     """Words after which nothing more comes; 0: not even the first."""
     pause_seconds: float = 0.0
     """Between words."""
+    refuses: str = ""
+    """A field of the request that this model does not take, as OpenAI's own refuse it."""
+    ends_with: str = "stop"
+    """Why the model ended."""
 
 
-class ModelServer:
+class ModelServer(Served):
     """The double; a context manager."""
 
     def __init__(self) -> None:
@@ -43,34 +48,19 @@ class ModelServer:
         """Set when a client went away in the middle of a stream."""
         self._script: deque[Reply] = deque()
         self._default = Reply()
-        app = Starlette(
-            routes=[
-                Route("/v1/models", self._models),
-                Route("/v1/chat/completions", self._complete, methods=["POST"]),
-            ]
+        super().__init__(
+            Starlette(
+                routes=[
+                    Route("/v1/models", self._models),
+                    Route("/v1/chat/completions", self._complete, methods=["POST"]),
+                ]
+            )
         )
-        config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="error", lifespan="off")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._released = threading.Event()
-
-    def __enter__(self) -> ModelServer:
-        self._thread.start()
-        while not self._server.started:
-            self._thread.join(0.01)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._released.set()
-        self._server.should_exit = True
-        self._server.force_exit = True
-        self._thread.join(5)
 
     @property
     def base_url(self) -> str:
         """What to set as OPENAI_BASE_URL."""
-        port = self._server.servers[0].sockets[0].getsockname()[1]
-        return f"http://127.0.0.1:{port}/v1"
+        return f"{self.url}/v1"
 
     def enqueue(self, *replies: Reply) -> None:
         """The next requests get these, in order; later ones the default."""
@@ -100,6 +90,10 @@ class ModelServer:
         reply = self._script.popleft() if self._script else self._default
         if reply.html is not None:
             return HTMLResponse(reply.html, reply.status, reply.headers)
+        if reply.refuses:
+            message = f"Unsupported parameter: '{reply.refuses}' is not supported with this model."
+            code = {"message": message, "param": reply.refuses, "code": "unsupported_parameter"}
+            return JSONResponse({"error": code}, 400)
         if reply.status != 200:
             error = {"error": {"message": f"scripted {reply.status}", "type": "scripted"}}
             return JSONResponse(error, reply.status, reply.headers)
@@ -120,7 +114,7 @@ class ModelServer:
         except asyncio.CancelledError:
             self.aborted.set()
             raise
-        yield _chunk({}, "stop")
+        yield _chunk({}, reply.ends_with)
         usage = {
             "prompt_tokens": 10,
             "completion_tokens": len(words),
@@ -130,7 +124,7 @@ class ModelServer:
         yield "data: [DONE]\n\n"
 
     async def _hang(self) -> None:
-        while not self._released.is_set():
+        while not self.released.is_set():
             await asyncio.sleep(0.05)
 
 

@@ -81,6 +81,22 @@ def test_the_openai_package_gets_a_whole_answer(client):
     assert answer.model == "sophia"
 
 
+def test_a_reply_that_was_cut_is_told_as_such(client, shared_model):
+    shared_model.enqueue(Reply("First, you", ends_with="length"))
+    answer = client.chat.completions.create(
+        model="karen", messages=[{"role": "user", "content": COLD_CALL}]
+    )
+    assert answer.choices[0].finish_reason == "length"
+
+
+def test_a_client_that_leaves_stops_the_model(product, shared_model):
+    shared_model.always(Reply(" ".join(["word"] * 300), pause_seconds=0.1))
+    body = {"model": "karen", "messages": [{"role": "user", "content": COLD_CALL}]}
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(f"{product.url}/v1/chat/completions", json=body, timeout=2)
+    assert shared_model.aborted.wait(5)
+
+
 def test_the_openai_package_gets_a_stream(client, shared_model):
     shared_model.enqueue(Reply("one two three four"))
     stream = client.chat.completions.create(

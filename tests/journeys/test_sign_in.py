@@ -5,33 +5,37 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import contextmanager
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
 
 from benchmarks.chat_client import ChatClient
 from tests.conftest import Product, clean_env, seed_cache
+from tests.doubles.oauth import Provider
 
 PASSWORD = "correct horse battery"
 ASK = {"message": "How do I get past the gatekeeper when cold calling?"}
 
 
+def account(data_dir, command, name):
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestra", "users", command, name],
+        env={**clean_env(), "ORCHESTRA_DATA_DIR": str(data_dir)},
+        input=f"{PASSWORD}\n",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.strip()
+
+
 @pytest.fixture(scope="module")
 def guarded(shared_model, example_vectors, tmp_path_factory):
-    """A product with two accounts; also the key of each."""
+    """A product with three accounts; also the key of each."""
     data_dir = tmp_path_factory.mktemp("guarded")
     seed_cache(example_vectors, data_dir)
-    keys = {}
-    for name in ("anna", "ben"):
-        added = subprocess.run(
-            [sys.executable, "-m", "orchestra", "users", "add", name],
-            env={**clean_env(), "ORCHESTRA_DATA_DIR": str(data_dir)},
-            input=f"{PASSWORD}\n",
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        keys[name] = added.stdout.strip()
+    keys = {name: account(data_dir, "add", name) for name in ("anna", "ben", "carl")}
     product = Product(
         data_dir,
         {
@@ -138,3 +142,74 @@ async def test_nobody_reads_rates_or_deletes_another_persons_thread(guarded, sha
         assert anna.request("DELETE", "/feedback", json=taken).json() == {"success": True}
     with client(product) as stranger:
         assert stranger.put("/feedback", json=thumb).status_code == 401
+
+
+async def test_a_page_that_is_open_does_not_outlive_its_account(guarded, shared_model):
+    shared_model.reset()
+    product, keys = guarded
+    with signed_in(product, "carl") as carl:
+        cookie = "; ".join(f"{name}={value}" for name, value in carl.cookies.items())
+        async with ChatClient(product.url, cookie) as chat:
+            assert (await chat.ask(ASK["message"])).text
+            account(product.data_dir, "remove", "carl")
+            refused = await chat.ask(ASK["message"])
+        assert (refused.text, "may no longer come in here" in refused.error) == ("", True)
+        assert carl.get("/api/v1/memories").status_code == 401
+    with client(product, keys["carl"]) as program:
+        assert program.get("/api/v1/memories").status_code == 401
+
+
+def test_a_stranger_learns_that_it_works_and_nothing_else(guarded):
+    product, keys = guarded
+    with client(product) as stranger, client(product, keys["anna"]) as anna:
+        seen = stranger.get("/readyz").json()
+        assert seen["ready"] is True
+        assert set(map(str, seen["parts"].values())) == {"{'ok': True}"}
+        assert "SQLite" in anna.get("/readyz").json()["parts"]["database"]["detail"]
+
+
+@pytest.fixture(scope="module")
+def provided(shared_model, example_vectors, tmp_path_factory):
+    """A product whose `.env` names an OAuth provider, and who of it may come in."""
+    data_dir = tmp_path_factory.mktemp("provided")
+    seed_cache(example_vectors, data_dir)
+    with Provider() as provider:
+        settings = {**provider.variables, "ORCHESTRA_OAUTH_ALLOWED": "dora"}
+        lines = [f"{name}={value}" for name, value in settings.items()]
+        (data_dir / ".env").write_text("\n".join(lines), encoding="utf-8")
+        product = Product(data_dir, {"OPENAI_BASE_URL": shared_model.base_url})
+        product.wait_until_ready()
+        yield product
+        product.stop()
+
+
+def come_in(http, name):
+    """Do what a browser does: to the provider, and back with the code it gives."""
+    leaving = http.get("/auth/oauth/github")
+    state = parse_qs(urlsplit(leaving.headers["location"]).query)["state"][0]
+    return http.get("/auth/oauth/github/callback", params={"code": name, "state": state})
+
+
+def test_whom_the_provider_knows_and_we_let_in_has_memories_of_their_own(provided):
+    with client(provided) as http:
+        assert http.get("/api/v1/memories").status_code == 401
+        come_in(http, "dora")
+        assert http.get("/user").json()["identifier"] == "github:dora"
+        http.post("/api/v1/chat", json=ASK)
+        assert [one["user"] for one in http.get("/api/v1/memories").json()] == ["github:dora"]
+
+
+def test_whom_the_provider_knows_and_we_do_not_let_in_stays_outside(provided):
+    with client(provided) as http:
+        refused = come_in(http, "mallory")
+        assert "error" in refused.headers["location"]
+        assert http.get("/api/v1/memories").status_code == 401
+    assert "Not in ORCHESTRA_OAUTH_ALLOWED: github:mallory" in provided.log()
+
+
+def test_only_a_providers_answer_may_come_from_another_sites_page(provided):
+    elsewhere = {"origin": "https://login.provider.test"}
+    with client(provided) as http:
+        answer = http.post("/auth/oauth/azure-ad-hybrid/callback", headers=elsewhere)
+        assert answer.status_code != 403
+        assert http.post("/api/v1/chat", json=ASK, headers=elsewhere).status_code == 403

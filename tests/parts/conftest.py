@@ -13,8 +13,9 @@ import pytest
 from orchestra.database import Database
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.keeper import MemoryKeeper
-from orchestra.memory.records import MemoryRecords, Owner, Record
+from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore
+from orchestra.types.memory import Owner, Record
 
 
 class WordEmbedder(Embedder):

@@ -1,6 +1,7 @@
 """The journey of a message, on real parts and a scripted model on the wire."""
 
 import asyncio
+import shutil
 from contextlib import aclosing
 
 import httpx
@@ -13,6 +14,7 @@ from orchestra.errors import (
     MessageError,
     PersonaNotFoundError,
 )
+from orchestra.settings import ROOT
 from orchestra.types.conversation import Answered, Delta, Exchange, Message, Recalled, Routed
 from tests.doubles.llm import Reply
 
@@ -123,6 +125,46 @@ async def test_a_passing_fault_is_retried_and_the_answer_arrives(house, model):
     )
     assert (await answered(house, COLD_CALL)).answer == "Done."
     assert len(model.asked) == 3
+
+
+async def test_a_model_that_refuses_a_limit_is_asked_without_it_from_then_on(house, model):
+    model.enqueue(Reply(refuses="max_tokens"), Reply(refuses="temperature"), Reply("Done."))
+    result = await answered(house, COLD_CALL, temperature=0.9, max_tokens=50)
+    assert result.answer == "Done."
+    await turn(house, COLD_CALL, temperature=0.9, max_tokens=50)
+    assert len(model.asked) == 4
+    assert model.asked[-1]["max_completion_tokens"] == 50
+    assert not {"max_tokens", "temperature"} & model.asked[-1].keys()
+
+
+async def test_a_model_that_refuses_anything_else_is_not_asked_again(house, model):
+    model.always(Reply(refuses="messages"))
+    with pytest.raises(LLMRefusedError, match="'messages' is not supported"):
+        await turn(house, COLD_CALL)
+    assert len(model.asked) == 1
+
+
+async def test_a_reply_cut_at_its_limit_says_so(house, model):
+    model.enqueue(Reply("First, you", ends_with="length"))
+    result = await answered(house, COLD_CALL)
+    assert not result.finished
+    assert "limit of length" in result.notes[0]
+    model.enqueue(Reply("It happens to end here.", ends_with="length"))
+    assert (await answered(house, COLD_CALL)).notes == ()
+
+
+async def test_a_placeholder_that_nobody_fills_is_reported_once(open_house, tmp_path, caplog):
+    folder = tmp_path / "personas"
+    shutil.copytree(ROOT / "personas_seed", folder)
+    text = (folder / "karen.md").read_text(encoding="utf-8")
+    edited = text.replace("[task]", "[task] within [budget]")
+    assert edited != text
+    (folder / "karen.md").write_text(edited, encoding="utf-8")
+    async with open_house(personas_dir=folder) as house:
+        await turn(house, COLD_CALL)
+        await turn(house, COLD_CALL)
+    said = [one for one in caplog.messages if "[budget]" in one]
+    assert said == ["Karen's template has [budget], which nobody fills"]
 
 
 async def test_retry_after_is_waited_for(house, model):
@@ -270,10 +312,6 @@ async def test_an_answer_that_cannot_be_kept_is_given_and_the_person_is_told(hou
 
 async def test_an_edited_persona_answers_the_next_turn(open_house, model, tmp_path):
     folder = tmp_path / "personas"
-    import shutil
-
-    from orchestra.settings import ROOT
-
     shutil.copytree(ROOT / "personas_seed", folder)
     async with open_house(personas_dir=folder, persona_ttl_seconds=0) as house:
         await turn(house, COLD_CALL)

@@ -7,9 +7,9 @@ import sqlalchemy as sa
 
 from orchestra.database import Database
 from orchestra.errors import MemoryNotFoundError, StorageError
-from orchestra.memory.records import Owner
 from orchestra.memory.vectors import VectorStore
 from orchestra.salvage import damage_of, salvage
+from orchestra.types.memory import Owner
 from tests.parts.conftest import keeping, record
 
 ANNA = Owner("anna", "karen")

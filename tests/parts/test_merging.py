@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 
-from orchestra.llm import merging
-from orchestra.llm.embedded import ADAPTER, ADAPTER_SCALE, _weights
+from orchestra.llm import embedded, merging
+from orchestra.llm.embedded import ADAPTER, ADAPTER_SCALE, EmbeddedServer, _weights
 from orchestra.llm.merging import merged_weights
 
 gguf = pytest.importorskip("gguf")
@@ -42,4 +42,21 @@ def test_a_cache_that_cannot_be_written_leaves_the_voices_to_the_adapter(cache, 
     cache.write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         assert merged_weights(_weights(), ADAPTER, ADAPTER_SCALE) is None
+    assert "slower without it" in caplog.text
+
+
+@pytest.mark.embedded
+@pytest.mark.timeout(120)
+async def test_merged_weights_of_no_use_are_thrown_away_and_the_model_speaks_all_the_same(
+    cache, monkeypatch, tmp_path, caplog
+):
+    broken = tmp_path / "broken.gguf"
+    broken.write_bytes(b"GGUF and then nothing")
+    monkeypatch.setattr(embedded, "merged_weights", lambda *_: broken)
+    server = EmbeddedServer()
+    with caplog.at_level(logging.WARNING):
+        address = await server.open()
+    await server.close()
+    assert address.scales.voiced == ADAPTER_SCALE
+    assert not broken.exists()
     assert "slower without it" in caplog.text

@@ -94,7 +94,8 @@ def test_a_plain_sum_is_worked_out(formal, casual, message, value):
     ["2024", "what is 2024?", "20%", "1.5", "In 2024 + 2025?", "+1 555 123 4567", "0151 2345678",
      "Call me at 555-1234", "1-800-555-0199x", "05.11.2024", "2024-11-05", "192.168.0.1",
      "(020) 7946-0958", "2 apples + 3 pears", "1,50 + 2", "is 2+2 really 4?", "3 + four",
-     "9^99^9", "2**1000", "1+1 for the price of 1", "10-12 people are coming", "1e3+4", "()+()"],
+     "9^99^9", "2**1000", "1+1 for the price of 1", "10-12 people are coming", "1e3+4", "()+()",
+     "0x10+1", "1+0X1"],
 )  # fmt: skip
 def test_what_only_looks_like_a_sum_is_left_alone(formal, message):
     assert settled_reply(message, formal) is None

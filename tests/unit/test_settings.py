@@ -128,6 +128,36 @@ def test_the_address_for_all_interfaces_is_no_host_name():
     assert settings.host_names == {"127.0.0.1", "localhost", "::1"}
 
 
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:8000"),
+        ("0.0.0.0", "http://127.0.0.1:8000"),  # noqa: S104  # read, not bound to
+        ("::", "http://[::1]:8000"),
+        ("chat.firm.test", "http://chat.firm.test:8000"),
+    ],
+)
+def test_a_program_on_this_machine_knows_the_address(host, address):
+    assert read_settings(host=host).own_address == address
+
+
+@pytest.mark.parametrize(
+    ("allowed", "name", "may"),
+    [
+        ("", "anybody", True),
+        ("anna", "Anna", True),
+        ("anna", "ben", False),
+        ("anna@firm.test, @lab.test", "anna@firm.test", True),
+        ("anna@firm.test, @lab.test", "ben@firm.test", False),
+        ("anna@firm.test, @lab.test", "ben@LAB.test", True),
+        ("@lab.test", "ben@evil.test@lab.test.evil", False),
+        ("@lab.test", "lab.test", False),
+    ],
+)
+def test_a_list_says_whom_a_provider_may_send(allowed, name, may):
+    assert read_settings(oauth_allowed=allowed).lets_in(name) is may
+
+
 def test_a_log_level_may_be_written_in_capitals(monkeypatch):
     monkeypatch.setenv("ORCHESTRA_LOG_LEVEL", "DEBUG")
     assert read_settings().log_level == "debug"

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra.memory.records import Outline, Version
 from orchestra.memory.shelf import Shelf
+from orchestra.types.memory import Outline, Version
 
 WIDTH = 4
 

@@ -1,0 +1,93 @@
+"""`ask` and `route`: a message from the terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from orchestra.cli.common import AsJson, UserName, json_lines, with_house
+
+if TYPE_CHECKING:
+    from orchestra.assembly import Orchestra
+    from orchestra.types.conversation import Answered
+
+
+log = logging.getLogger(__name__)
+
+
+def ask(
+    message: str,
+    persona: Annotated[str | None, typer.Option(help="Who answers; default: the router.")] = None,
+    user: UserName = "local",
+    as_json: AsJson = False,
+) -> None:
+    """Ask a question; the answer streams to stdout."""
+    from orchestra.types.conversation import Answered, Delta, Message
+
+    question = Message(text=message, user_id=user, persona_id=persona, revisable=False)
+
+    async def run(house: Orchestra) -> None:
+        async for event in house.conversation.answer(question):
+            if isinstance(event, Delta) and not as_json:
+                print(event.text, end="", flush=True)
+            if isinstance(event, Answered):
+                print(json.dumps(_answer(event), ensure_ascii=False) if as_json else "")
+                for note in event.notes:
+                    log.warning("%s", note)
+
+    with_house(run, warm=True)
+
+
+def route(
+    message: Annotated[str | None, typer.Argument(help="The message.")] = None,
+    file: Annotated[Path | None, typer.Option(help="JSON lines, each with 'text'.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say whom a message, or each message of a file, is for."""
+    from orchestra.types.conversation import Message
+
+    if (message is None) == (file is None):
+        usage = "Give a message or --file, not both and not neither."
+        raise typer.BadParameter(usage)
+    texts = (
+        [message] if message is not None else [line["text"] for line in json_lines(file, "text")]
+    )
+
+    async def run(house: Orchestra) -> None:
+        for text in texts:
+            found = await house.conversation.route(Message(text=text))
+            if as_json:
+                row = {
+                    "text": text,
+                    "domain": found.domain,
+                    "persona": found.persona_id,
+                    "confidence": found.confidence,
+                    "reason": found.reason,
+                }
+                print(json.dumps(row, ensure_ascii=False))
+            else:
+                print(
+                    f"{found.persona_id} ({found.domain}, {found.confidence:.0%}): {found.reason}"
+                )
+
+    with_house(run)
+
+
+def _answer(event: Answered) -> dict[str, Any]:
+    memories = [
+        {"id": one.id, "text": one.decision, "when": one.when.isoformat(), "score": one.score}
+        for one in event.memories
+    ]
+    return {
+        "persona": event.persona_id,
+        "domain": event.domain,
+        "answer": event.answer,
+        "memories": memories,
+        "timings_ms": event.timings_ms.model_dump(),
+        "model": event.model,
+        "notes": list(event.notes),
+    }

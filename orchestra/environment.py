@@ -1,0 +1,51 @@
+"""What has to stand in the process's environment before a vendor's package is imported."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+from orchestra.errors import StorageError
+from orchestra.settings import ROOT, Settings, read_settings
+
+
+def prepare_environment(settings: Settings | None = None) -> None:
+    """Tell vendors, through the only channel they read, to stay quiet and local.
+
+    Args:
+        settings: Those of this process; None reads them.
+
+    Raises:
+        StorageError: the data folder, which keeps the secret of sessions, cannot be written.
+    """
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["TRANSFORMERS_OFFLINE"] = "1"
+    os.environ["ANONYMIZED_TELEMETRY"] = "False"
+    os.environ["OTEL_SDK_DISABLED"] = "true"
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.environ["TQDM_DISABLE"] = "1"
+    os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
+    data_dir = (settings or read_settings()).data_dir
+    os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
+
+
+def _kept_secret(path: Path) -> str:
+    """A random secret of this data folder, readable by its owner alone.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.touch(mode=0o600)
+            path.write_text(secrets.token_urlsafe(48), encoding="utf-8")
+        return path.read_text(encoding="utf-8")
+    except OSError as exc:
+        message = (
+            f"The data folder {path.parent} cannot be written ({exc.strerror or exc}). "
+            "Free space or permissions there, or set ORCHESTRA_DATA_DIR."
+        )
+        raise StorageError(message) from exc
