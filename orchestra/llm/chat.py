@@ -288,6 +288,12 @@ def _note(chunk: dict[str, Any], reply: Reply) -> None:
             prompt_tokens=used.get("prompt_tokens") or 0,
             completion_tokens=used.get("completion_tokens") or 0,
         )
+    counted = chunk.get("timings")  # llama.cpp's, at every token if it was asked for them
+    if counted and not used:
+        reply.usage = Usage(
+            prompt_tokens=counted.get("cache_n", 0) + counted.get("prompt_n", 0),
+            completion_tokens=counted.get("predicted_n", 0),
+        )
     for choice in chunk.get("choices") or ():
         if choice.get("finish_reason"):
             reply.ended, reply.finished = True, choice["finish_reason"] == "stop"

@@ -13,13 +13,13 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from orchestra.errors import LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
 from orchestra.llm.embedded import MODEL_NAME, AdapterScales, EmbeddedServer
-from orchestra.types.conversation import ChatTurn, Guard, Prompt
+from orchestra.types.conversation import ChatTurn, Guard, Prompt, Usage
 
 RETRY_BUDGET_SECONDS = 2.0
 """A reply that took longer than this is not asked for again."""
@@ -29,7 +29,10 @@ _COARSE = re.compile(
     r"nigg\w*|faggot\w*|retard\w*|porn\w*)\b",
     re.IGNORECASE,
 )
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)]*(?=\s|$)")
+_SENTENCE_END = re.compile(
+    # Not the number of a list's entry, nor these abbreviations.
+    r"(?<!^\d)(?<!\n\d)(?<!\n\d\d)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)[.!?…][\"'”’)]*(?=\s|$)"
+)
 _COMMON_WORDS = frozenset(
     """about after again all also and any are because been before being but can could did does
     doing don't for from get give good had has have help her here him his how into its just
@@ -131,52 +134,52 @@ class EmbeddedVoices:
             reply.text, reply.finished = prompt.settled, True
             yield prompt.settled
             return
-        started = self._clock()
-        async with aclosing(self._attempt(prompt, guard, reply)) as pieces:
+        started, draft = self._clock(), _Draft()
+        async with aclosing(self._attempt(prompt, guard, draft)) as pieces:
             async for piece in pieces:
                 if guard.revisable:
                     yield piece
-        reply.text = whole_sentences(reply.text)
-        if defect(reply.text, guard) and self._clock() - started < RETRY_BUDGET_SECONDS:
-            await self._try_again(prompt, guard, reply)
-        if not reply.text:
+        if draft.defect(guard) and self._clock() - started < RETRY_BUDGET_SECONDS:
+            draft = await self._better(draft, prompt, guard)
+        if not draft.text:
             message = f"{self.description}, found no answer. Put the question in other words."
             raise LLMReplyError(message)
+        reply.text, reply.finished, reply.usage = draft.text, draft.finished, draft.usage
         if not guard.revisable:
             yield reply.text
 
-    async def _try_again(self, prompt: Prompt, guard: Guard, reply: Reply) -> None:
+    async def _better(self, first: _Draft, prompt: Prompt, guard: Guard) -> _Draft:
         """Ask once more, unheard; the second reply takes the first one's place if it is sound."""
-        second = Reply()
+        second = _Draft()
         async with aclosing(self._attempt(prompt, guard, second)) as pieces:
             async for _ in pieces:
                 pass
-        second.text = whole_sentences(second.text)
-        if second.text and (not reply.text or not defect(second.text, guard)):
-            reply.text, reply.usage = second.text, second.usage
+        return second if second.text and not (first.text and second.defect(guard)) else first
 
     async def _attempt(
-        self, prompt: Prompt, guard: Guard, reply: Reply
+        self, prompt: Prompt, guard: Guard, draft: _Draft
     ) -> AsyncGenerator[str, None]:
-        """Stream whole words; stop before a word that must not be shown."""
-        pending = ""
-        raw, wire = Reply(), await self._wire()
-        request = self._request(prompt, wire.scales)
+        """Stream whole words; stop before one that must not be shown, and when enough was said."""
+        pending, wire = "", await self._wire()
+        raw, request = Reply(), self._request(prompt, wire.scales)
         async with aclosing(wire.model.stream(prompt, raw, request)) as pieces:
             async for piece in pieces:
                 pending += piece
                 words, gap, rest = pending.rpartition(" ")
                 if not words:
                     continue
-                if _unspeakable(reply.text + words, guard):
-                    return
-                reply.text += words + gap
+                if not draft.take(words + gap, guard):
+                    break
                 yield words + gap
                 pending = rest
-        reply.usage, reply.finished = raw.usage, raw.finished
-        if pending and not _unspeakable(reply.text + pending, guard):
-            reply.text += pending
-            yield pending
+                if _is_enough(draft.text, guard):
+                    draft.finished = True
+                    break
+            else:
+                draft.finished = raw.finished
+                if pending and draft.take(pending, guard):
+                    yield pending
+        draft.text, draft.usage = whole_sentences(draft.text), raw.usage
 
     def _request(self, prompt: Prompt, scales: AdapterScales) -> dict[str, Any]:
         """The request fields that only llama.cpp knows.
@@ -187,6 +190,7 @@ class EmbeddedVoices:
         return {
             "id_slot": prompt.voice if trained else self._server.spare_slot,
             "cache_prompt": True,
+            "timings_per_token": True,  # so that a reply that is stopped has been counted
             "lora": [{"id": 0, "scale": scales.voiced if trained else scales.plain}],
             "temperature": 0.3 if prompt.temperature is None else prompt.temperature,
             "min_p": 0.1,
@@ -203,6 +207,28 @@ class _Wire:
 
     model: ChatModel
     scales: AdapterScales
+
+
+@dataclass
+class _Draft:
+    """A reply as far as it got."""
+
+    text: str = ""
+    broken_off: bool = False
+    """Whether what came next must not be shown."""
+    finished: bool = False
+    usage: Usage = field(default_factory=Usage)
+
+    def take(self, words: str, guard: Guard) -> bool:
+        """Add words, unless they must not be shown."""
+        self.broken_off = _unspeakable(self.text + words, guard)
+        if not self.broken_off:
+            self.text += words
+        return not self.broken_off
+
+    def defect(self, guard: Guard) -> str | None:
+        """Name what is wrong with it; None if nothing."""
+        return "broken off" if self.broken_off else defect(self.text, guard)
 
 
 def defect(text: str, guard: Guard) -> str | None:
@@ -222,6 +248,13 @@ def whole_sentences(text: str) -> str:
     """Cut a text after its last whole sentence; one that has none stays as it is."""
     ends = [match.end() for match in _SENTENCE_END.finditer(text)]
     return (text[: ends[-1]] if ends else text).strip()
+
+
+def _is_enough(text: str, guard: Guard) -> bool:
+    if guard.enough_words is None or len(text.split()) < guard.enough_words:
+        return False
+    said = text.rstrip()
+    return any(match.end() == len(said) for match in _SENTENCE_END.finditer(said, len(said) - 4))
 
 
 def _unspeakable(text: str, guard: Guard) -> bool:

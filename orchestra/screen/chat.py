@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+import tempfile
 import uuid
 from collections.abc import Awaitable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import chainlit as cl
 import chainlit.message as message_module
 import chainlit.step as step_module
-from chainlit.config import FILES_DIRECTORY, config
+from chainlit.config import config
 from chainlit.input_widget import Select, Slider
 from chainlit.session import BaseSession
 from chainlit.types import ThreadDict
@@ -30,9 +32,12 @@ AUTO = "auto"
 LENGTHS = ("short", "medium", "long")
 
 # A browser names its own session, and Chainlit makes a folder of that name which it later deletes:
-# a name of our own keeps '../' out (chainlit/session.py; to be dropped when Chainlit checks it).
+# a name of our own keeps '../' out. And all servers of a checkout share the folder around it, which
+# the first of them to end takes away from the others (chainlit/session.py, chainlit/server.py; to
+# be dropped when Chainlit checks the one and shares no more).
+_files = tempfile.TemporaryDirectory(prefix="orchestra-files-")
 BaseSession.files_dir = property(  # type: ignore[assignment, method-assign]  # see above
-    lambda session: FILES_DIRECTORY / hashlib.sha256(session.id.encode()).hexdigest()[:32]
+    lambda session: Path(_files.name) / hashlib.sha256(session.id.encode()).hexdigest()[:32]
 )
 # Chainlit stands still for a millisecond, with everybody's conversations, whenever it makes a
 # message or a step, so that no two have the same time; microseconds tell them apart as well.
@@ -87,7 +92,7 @@ async def answer(message: cl.Message) -> None:
     """Answer what was typed."""
     picked = (message.modes or {}).get("who", AUTO)
     if message.command == "Memory":
-        await _show_memory(message.content)
+        await _guarded(_show_memory(message.content))
         return
     await _guarded(_answer(message.content, None if picked == AUTO else picked))
 
@@ -110,7 +115,7 @@ async def hand_over(action: cl.Action) -> None:
 @cl.action_callback("show_memory")
 async def show_memory(_action: cl.Action) -> None:
     """Open the memory panel."""
-    await _show_memory("")
+    await _guarded(_show_memory(""))
 
 
 @cl.on_stop

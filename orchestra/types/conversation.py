@@ -79,6 +79,8 @@ class Guard(Frozen):
     forbidden_names: tuple[str, ...] = ()
     revisable: bool = True
     """Whether text may be shown before the whole reply was checked."""
+    enough_words: int | None = None
+    """Words after which the reply ends with its sentence."""
 
 
 class Prompt(Frozen):

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from orchestra.settings import ROOT
 from tests.doubles.llm import Reply
 
 CHROMIUM = next(
@@ -152,6 +153,7 @@ def test_the_memory_panel_lists_searches_and_forgets(page):
     subject = {1440: "zeppelin", 390: "submarine"}[page.viewport_size["width"]]
     send(page, f"How do I sell a {subject} to a museum?")
     finished(page)
+    shutil.rmtree(ROOT / ".files", ignore_errors=True)  # as another server here does at its end
     page.get_by_role("button", name="Memory").last.click()
     panel = page.get_by_role("region", name="Memory")
     entry = panel.get_by_test_id("memory").filter(has_text=subject)

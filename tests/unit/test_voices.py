@@ -58,6 +58,10 @@ def test_the_first_rule_that_is_broken_is_named():
     ("text", "whole"),
     [
         ("Hi there. How are", "Hi there."),
+        ("Do this:\n1. Call them.\n2.", "Do this:\n1. Call them."),
+        ("Call them, e.g. on Monday", "Call them, e.g. on Monday"),
+        ("It was decided. Call them, e.g. on", "It was decided."),
+        ("We open on the 10. Then", "We open on the 10."),
         ("One. Two! Three? Fo", "One. Two! Three?"),
         ("Done.", "Done."),
         ('She said "go." Then', 'She said "go."'),
