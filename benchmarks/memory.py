@@ -39,18 +39,18 @@ _TUNED_ON = 5
 _SOURCE = "snap-research/LoCoMo data/locomo10.json, CC BY-NC, never shipped"
 
 
-class _Silent:
-    """A model that says nothing, and notes when it was asked."""
+class _Curt:
+    """A model of one word, which notes when it was asked."""
 
-    name = "silent"
+    name = "curt"
     asked_at = 0.0
 
     async def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
-        """Yield nothing: an empty reply is not remembered either."""
-        del prompt, reply
+        """Yield the word."""
+        del prompt
         self.asked_at = time.perf_counter()
-        return
-        yield ""
+        reply.text, reply.finished = "Yes.", True
+        yield reply.text
 
 
 async def main() -> None:
@@ -92,7 +92,7 @@ async def _before_the_model(
     orchestra: Orchestra, texts: Sequence[str], what: str, goal: str
 ) -> list[Row]:
     """Time whole turns up to the moment when the model is asked, after one warm-up."""
-    model = _Silent()
+    model = _Curt()
     conversation = _conversation(orchestra, model)
     times, cpu_started = [], 0.0
     for text in texts:
@@ -109,7 +109,7 @@ async def _before_the_model(
     ]
 
 
-def _conversation(orchestra: Orchestra, model: _Silent) -> Conversation:
+def _conversation(orchestra: Orchestra, model: _Curt) -> Conversation:
     settings = orchestra.settings
     examples = read_examples(settings.personas_dir / "domains.yaml")
     router = Router(examples, orchestra.embedder, orchestra.lessons, settings.data_dir)

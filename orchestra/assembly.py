@@ -16,7 +16,7 @@ from pydantic import SecretStr
 from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
 from orchestra.database import Database, now
-from orchestra.environment import prepare_environment
+from orchestra.environment import limit_threads, prepare_environment
 from orchestra.errors import OrchestraError, StorageError
 from orchestra.llm.chat import ChatModel
 from orchestra.llm.embedded import shipped_voices
@@ -158,6 +158,7 @@ async def open_orchestra(
         OrchestraError: a part cannot be opened; the message says which, and what to do.
     """
     prepare_environment(settings)
+    limit_threads()
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         log.info("Database: %s", database.description)

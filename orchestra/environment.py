@@ -6,6 +6,8 @@ import os
 import secrets
 from pathlib import Path
 
+from threadpoolctl import threadpool_limits
+
 from orchestra.errors import StorageError
 from orchestra.settings import ROOT, Settings, read_settings
 
@@ -29,6 +31,15 @@ def prepare_environment(settings: Settings | None = None) -> None:
     os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
     data_dir = (settings or read_settings()).data_dir
     os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
+
+
+def limit_threads() -> None:
+    """Let numpy's linear algebra use one thread; what is loaded by now is told, so call it late.
+
+    Ours is a product of a matrix and a vector per message: a second thread saves nothing, and
+    waits for the next one at full speed, on a core that somebody else's message needs.
+    """
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def _kept_secret(path: Path) -> str:

@@ -39,8 +39,8 @@ _OWNERS_IN_MEMORY = 256
 _INDEX_BATCH = 64
 _LOOK_AGAIN_SECONDS = 5.0
 _QUIET_SECONDS = 1.0
-_PATIENCE = 10
-"""Indexing waits for a quiet second, at most this many: answers come first."""
+_PATIENCE_SECONDS = 10.0
+"""Indexing waits for a quiet second, at most this long: answers come first."""
 
 
 class MemoryKeeper:
@@ -296,8 +296,10 @@ class MemoryKeeper:
                 self.indexing_error = str(exc) or type(exc).__name__
 
     async def _quiet(self) -> None:
-        """Wait until nothing has been remembered for a moment."""
-        for _ in range(_PATIENCE):
+        """Wait until nothing has been remembered for a moment, or until that took too long."""
+        loop = asyncio.get_running_loop()
+        waiting_since = loop.time()
+        while loop.time() < waiting_since + _PATIENCE_SECONDS:
             self._work.clear()
             try:
                 async with asyncio.timeout(_QUIET_SECONDS):
@@ -315,9 +317,10 @@ class MemoryKeeper:
         await self._put_vectors(owners, ids, vectors)
         await self._records.mark_indexed(ids)
         for owner in set(owners):
-            await self._merge_duplicates(owner, set(ids))
-            surplus = await self._records.least_useful(owner, self._limit)
-            if surplus:
+            version, _ = await self._records.look(owner)
+            await self._merge_duplicates(owner, await self._shelf(owner, version), set(ids))
+            if version.memories > self._limit:
+                surplus = await self._records.least_useful(owner, self._limit)
                 await self._records.remove(owner.user_id, owner.persona_id, surplus)
         return True
 
@@ -330,10 +333,8 @@ class MemoryKeeper:
             users = [owners[place].user_id for place in own]
             await self._vectors.put(persona_id, users, [ids[place] for place in own], vectors[own])
 
-    async def _merge_duplicates(self, owner: Owner, fresh: set[str]) -> None:
+    async def _merge_duplicates(self, owner: Owner, shelf: Shelf, fresh: set[str]) -> None:
         """Let each fresh memory take the place of the older one that says the same, if any."""
-        version, _ = await self._records.look(owner)
-        shelf = await self._shelf(owner, version)
         for index in [place for place, one in enumerate(shelf.ids) if place and one in fresh]:
             similarity = shelf.vectors[:index] @ shelf.vectors[index]
             newer, nearest = shelf.ids[index], shelf.ids[int(np.argmax(similarity))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC
 from functools import lru_cache
@@ -86,9 +85,10 @@ class MemoryRecords:
 
     async def get(self, user_id: str, ids: Iterable[str]) -> dict[str, Memory]:
         """The person's memories with these ids, by id."""
-        query = sa.select(memories).where(
-            memories.c.user_id == user_id, memories.c.id.in_(list(ids))
-        )
+        wanted = list(ids)
+        if not wanted:  # a database looks through all that the person has to find none of them
+            return {}
+        query = sa.select(memories).where(memories.c.user_id == user_id, memories.c.id.in_(wanted))
         return {row.id: _memory(row) for row in await self._database.fetch(query)}
 
     async def newest(
@@ -283,7 +283,6 @@ def _row(record: Record, *, indexed: bool) -> dict[str, Any]:
         "decision": record.decision[:DECISION_CHARACTERS],
         "day": f"{when.day} {when:%B %Y}",
         "scope": record.owner.scope,
-        "digest": hashlib.sha256(record.text.encode()).hexdigest(),
         "importance": record.importance,
         "pinned": record.pinned,
         "times": record.times,

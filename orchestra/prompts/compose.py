@@ -98,7 +98,7 @@ class FullComposer:
 
 _SMALL_LENGTHS: dict[ReplyLength, tuple[int, int]] = {
     "short": (60, 10),
-    "medium": (90, 24),
+    "medium": (90, 20),
     "long": (160, 80),
 }
 """Most tokens, and the words after which the reply ends with its sentence: at one thread's 22 to

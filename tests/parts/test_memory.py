@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from orchestra.database import Database
 from orchestra.errors import MemoryNotFoundError, StorageError
+from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore
 from orchestra.salvage import damage_of, salvage
 from orchestra.types.memory import Owner
@@ -195,6 +196,38 @@ async def test_vectors_of_another_model_are_made_anew_and_never_mixed(tmp_path):
     async with keeping(database, folder) as keeper:
         assert await found(keeper, "what outlives a change of model")
     await database.close()
+
+
+async def test_the_tables_of_an_earlier_checkout_are_brought_up_to_date(database):
+    earlier = """ALTER TABLE memories ADD COLUMN digest VARCHAR(64) NOT NULL DEFAULT '';
+        DROP INDEX memories_by_owner;
+        CREATE INDEX memories_by_owner ON memories (user_id, persona_id, created_at);
+        CREATE INDEX memories_by_digest ON memories (user_id, persona_id, digest);
+        UPDATE alembic_version SET version_num = 'first_light'"""
+    rows = MemoryRecords(database)
+    await rows.add([record("kept from an earlier checkout")])
+
+    def go_back(connection):
+        for statement in earlier.split(";"):
+            connection.exec_driver_sql(statement)
+
+    await database.write(go_back)
+    await database.open()
+    await rows.add([record("kept by this one")])
+    newest = await rows.newest("anna")
+    assert [one.task for one in newest] == ["kept by this one", "kept from an earlier checkout"]
+    _, found = await rows.look(Owner("anna", "karen"), ["earlier"])
+    assert [len(one) for one in found] == [1]
+
+    def schema(connection):
+        look = sa.inspect(connection)
+        columns = {one["name"] for one in look.get_columns("memories")}
+        indexed = {one["name"]: one["column_names"] for one in look.get_indexes("memories")}
+        return columns, indexed
+
+    columns, indexed = await database.read(schema)
+    assert "digest" not in columns
+    assert indexed["memories_by_owner"][2] == "number"
 
 
 async def test_a_damaged_database_is_named_and_what_can_be_read_is_saved(tmp_path):
