@@ -136,9 +136,7 @@ class EmbeddedServer:
         slots = self.spare_slot + 1
         parameters.n_parallel = slots
         parameters.n_ctx = slots * CONTEXT_TOKENS
-        parameters.n_ubatch = (
-            128  # as many tokens of a prompt as most have: the buffers grow with it
-        )
+        parameters.n_ubatch = 128  # few prompts are longer, and the buffers grow with it
         # One thread decodes faster than two on shared cores, and leaves the other to the chat;
         # a prompt, which is short work, is read by two in little more than half the time.
         parameters.cpuparams.n_threads = 1

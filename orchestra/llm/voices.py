@@ -240,7 +240,7 @@ def defect(text: str, guard: Guard) -> str | None:
     for name, pattern in (("name", _names(guard)), ("coarse", _COARSE)):
         if pattern is not None and pattern.search(text):
             return name
-    asked = _stems(guard.question)
+    asked = _stems(f"{guard.question} {guard.recalled}")
     return "off topic" if asked and asked.isdisjoint(_stems(text)) else None
 
 

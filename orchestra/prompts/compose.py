@@ -106,7 +106,8 @@ _SMALL_LENGTHS: dict[ReplyLength, tuple[int, int]] = {
 _LONGEST_SMALL = 1000
 _SMALL_HISTORY = 1
 _SMALL_EXAMPLES = 2
-_MEMORY_CHARACTERS = 120
+_MEMORY_CHARACTERS = (60, 100)
+"""Of what was asked then, which is much like the question, and of what was decided."""
 
 
 class SmallComposer:
@@ -138,10 +139,11 @@ class SmallComposer:
             if persona.voice:
                 system = " ".join([system, *behaviours(persona.traits, 3)])
             examples = persona.examples[:_SMALL_EXAMPLES]
+        memory = _small_memory(turn)
         turns = [
             ChatTurn(role="system", content=system),
             *_example_turns(examples),
-            *_small_memory(turn),
+            *memory,
             *_history_turns(turn.history[-_SMALL_HISTORY:], persona, turn.personas),
             ChatTurn(role="user", content=turn.text),
         ]
@@ -154,6 +156,7 @@ class SmallComposer:
             voice=voice,
             guard=Guard(
                 question=turn.text,
+                recalled=" ".join(one.content for one in memory),
                 forbidden_names=tuple(others),
                 revisable=turn.revisable,
                 enough_words=enough_words,
@@ -223,8 +226,8 @@ def _small_memory(turn: Turn) -> list[ChatTurn]:
         return []
     best = turn.memories[0]
     return [
-        ChatTurn(role="user", content=shorten(best.task, _MEMORY_CHARACTERS)),
-        ChatTurn(role="assistant", content=shorten(best.decision, _MEMORY_CHARACTERS)),
+        ChatTurn(role="user", content=shorten(best.task, _MEMORY_CHARACTERS[0])),
+        ChatTurn(role="assistant", content=shorten(best.decision, _MEMORY_CHARACTERS[1])),
     ]
 
 

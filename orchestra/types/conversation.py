@@ -76,6 +76,8 @@ class Guard(Frozen):
     """What the embedded model's reply is checked against."""
 
     question: str
+    recalled: str = ""
+    """The decision that the model was shown: a reply may be about that as well."""
     forbidden_names: tuple[str, ...] = ()
     revisable: bool = True
     """Whether text may be shown before the whole reply was checked."""

@@ -45,6 +45,12 @@ def test_a_name_is_not_read_as_a_pattern():
     assert defect("A.a has prices", guard) == "name"
 
 
+def test_a_reply_may_be_about_what_was_recalled():
+    guard = Guard(question="How do I raise prices?", recalled="Wait for the summer.")
+    assert defect("I would wait.", guard) is None
+    assert defect("I like turtles.", guard) == "off topic"
+
+
 def test_any_reply_is_on_topic_when_the_question_has_no_telling_word():
     assert defect("I like turtles.", Guard(question="What would you do with them?")) is None
 
