@@ -17,7 +17,7 @@ OrchestraError
 └── EvaluationError              an evaluation file cannot be read: file and line
 
 One class per reaction, not per place. The doors decide what an error means for them: the
-table of HTTP codes is in `orchestra.api.problems`, that of exit codes in `orchestra.cli`.
+table of HTTP codes is in `orchestra.api.problems`, that of exit codes in `orchestra.cli.command`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import sys
 import typer
 
 from orchestra.cli import asking, evaluation, memory, personas, serving, users
-from orchestra.cli.common import EXIT_FAILED, EXIT_USAGE
+from orchestra.cli.command import EXIT_FAILED, EXIT_USAGE
 from orchestra.errors import OrchestraError, SettingsError
 
 app = typer.Typer(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from orchestra.cli.common import AsJson, json_lines, with_house
+from orchestra.cli.command import AsJson, json_lines, with_house
 
 if TYPE_CHECKING:
     from orchestra.assembly import Orchestra

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestra.cli.common import AsJson, UserName, with_house
+from orchestra.cli.command import AsJson, UserName, with_house
 
 if TYPE_CHECKING:
     from orchestra.assembly import Orchestra

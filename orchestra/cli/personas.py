@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestra.cli.common import EXIT_FAILED, AsJson, read_own_settings
+from orchestra.cli.command import EXIT_FAILED, AsJson, read_own_settings
 from orchestra.errors import OrchestraError, SettingsError
 from orchestra.settings import Settings
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from orchestra.cli.common import AsJson, read_own_settings
+from orchestra.cli.command import AsJson, read_own_settings
 
 if TYPE_CHECKING:
     from orchestra.accounts import Accounts

@@ -1,4 +1,4 @@
-"""What several commands share: options, settings, an opened house, input files."""
+"""What a command begins with: options, settings, the opened house, the lines of a file."""
 
 from __future__ import annotations
 
