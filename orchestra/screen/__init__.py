@@ -10,9 +10,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from starlette.routing import Mount
+
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 _mounted = False
@@ -25,6 +28,32 @@ def mount(app: FastAPI, entry: Path) -> None:
 
     _mounted = True
     mount_chainlit(app, target=str(entry), path="/")
+    mounted = app.router.routes[-1]
+    assert isinstance(mounted, Mount)  # noqa: S101  # it was mounted last
+    mounted.app = _LetsGo(mounted.app)
+
+
+class _LetsGo:
+    """Lets a browser leave before its answer is there, which Chainlit's middleware calls an error.
+
+    Source: starlette/middleware/base.py; to be dropped when chainlit/utils.py uses no
+    BaseHTTPMiddleware.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on.
+
+        Raises:
+            RuntimeError: something else is wrong.
+        """
+        try:
+            await self._app(scope, receive, send)
+        except RuntimeError as exc:
+            if str(exc) != "No response returned.":
+                raise
 
 
 def serving_alone() -> tuple[FastAPI, str] | None:

@@ -17,7 +17,8 @@ import chainlit.message as message_module
 import chainlit.step as step_module
 from chainlit.config import config
 from chainlit.input_widget import Select, Slider
-from chainlit.session import BaseSession
+from chainlit.server import sio
+from chainlit.session import BaseSession, WebsocketSession
 from chainlit.types import ThreadDict
 
 from orchestra import assembly
@@ -82,9 +83,11 @@ async def begin() -> None:
 
 
 @cl.on_chat_resume
-async def resume(_thread: ThreadDict) -> None:
-    """Prepare the composer of a reopened conversation."""
-    await _prepare_composer(await assembly.running())
+async def resume(thread: ThreadDict) -> None:
+    """Prepare the composer of a reopened conversation, and the actions below its last answer."""
+    house = await assembly.running()
+    await _prepare_composer(house)
+    await steps.offer_actions(thread["steps"], await house.conversation.personas())
 
 
 @cl.on_message
@@ -118,11 +121,17 @@ async def show_memory(_action: cl.Action) -> None:
     await _guarded(_show_memory(""))
 
 
-@cl.on_stop
-async def stop() -> None:
-    """Stop every turn of this session."""
-    for turn in _turns.get(cl.context.session.id, set()):
-        turn.cancel()
+async def stop(sid: str) -> None:
+    """Stop every turn of a page; Chainlit's own would also say so in a message from nobody."""
+    session = WebsocketSession.get(sid)
+    if session is None:
+        return
+    for turn in {*_turns.get(session.id, ()), session.current_task}:
+        if turn is not None:
+            turn.cancel()
+
+
+sio.on("stop", stop)
 
 
 async def _answer(text: str, persona_id: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Literal
 
@@ -28,6 +28,7 @@ from orchestra.types.conversation import (
 )
 from orchestra.types.persona import Personas
 
+STOPPED = "stopped"
 STREAM_SECONDS = 0.04
 """Words within this time are sent together: the page renders the whole text each time."""
 
@@ -50,7 +51,7 @@ async def show(events: AsyncGenerator[Event, None], personas: Personas, text: st
             async for event in events:
                 await turn.show(event)
     except asyncio.CancelledError:
-        await turn.ended_early("stopped")
+        await turn.ended_early(STOPPED)
         raise
     except OrchestraError:
         await turn.ended_early("broke off")
@@ -90,9 +91,11 @@ class _Turn:
     async def ended_early(self, how: str) -> None:
         """Keep what was said so far, marked; a whole answer stays as it is."""
         await self._send_words()
-        if self._answer.content and not self._answered:
-            self._answer.content = f"{self._answer.content.rstrip()} … *({how})*"
-            await self._answer.send()
+        if self._answered or not (self._answer.content or how == STOPPED):
+            return  # whole, or an error message says it all
+        said = f"{self._answer.content.rstrip()} … " if self._answer.content else ""
+        self._answer.content = f"{said}*({how})*"
+        await self._answer.send()
 
     async def _send_words(self) -> None:
         if self._waiting:
@@ -157,7 +160,34 @@ async def _show_step(
 async def _finish(answer: cl.Message, event: Answered, personas: Personas, text: str) -> None:
     answer.content = event.answer
     answer.metadata = {"persona": event.persona_id, "memory": event.memory_id, "model": event.model}
-    answer.actions = [
+    answer.actions = _actions(event.persona_id, personas, text)
+    await answer.send()
+    # The page keeps its address at '/' where the list of conversations is closed: see orchestra.js.
+    await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
+    for note in event.notes:
+        await cl.ErrorMessage(content=note).send()
+    history = get_data_layer()
+    if isinstance(history, History):
+        await history.flush()
+
+
+async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
+    """Put the actions below the last answer of a reopened conversation, which keeps none."""
+    asked, answer = "", None
+    for step in steps:
+        if step["type"] == "user_message":
+            asked, answer = step["output"], None
+        elif step["type"] == "assistant_message" and "persona" in (step.get("metadata") or {}):
+            answer = step
+    if answer is not None and asked:
+        for action in _actions(str(answer["metadata"]["persona"]), personas, asked):
+            await action.send(for_id=answer["id"])
+
+
+def _actions(persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
+    """What can be done with an answer: let another persona try, look at the memory."""
+    others = [one for one in personas.members if one.id != persona_id]
+    hand_over = [
         cl.Action(
             name="hand_over",
             payload={"persona": other.id, "text": text},
@@ -165,24 +195,16 @@ async def _finish(answer: cl.Message, event: Answered, personas: Personas, text:
             tooltip=f"{other.name} answers the same message, and gets the next ones like it",
             icon="arrow-right-left",
         )
-        for other in personas.members
-        if other.id != event.persona_id
+        for other in others
     ]
-    answer.actions.append(
-        cl.Action(
-            name="show_memory",
-            payload={},
-            label="Memory",
-            tooltip="What the personas remember about you",
-            icon="brain",
-        )
+    memory = cl.Action(
+        name="show_memory",
+        payload={},
+        label="Memory",
+        tooltip="What the personas remember about you",
+        icon="brain",
     )
-    await answer.send()
-    for note in event.notes:
-        await cl.ErrorMessage(content=note).send()
-    history = get_data_layer()
-    if isinstance(history, History):
-        await history.flush()
+    return [*hand_over, memory]
 
 
 async def _attach(name: str, props: dict[str, object], step_id: str) -> None:

@@ -1,6 +1,7 @@
 """The HTTP door of a running product, over the real wire."""
 
 import json
+import socket
 
 import httpx
 import openai
@@ -264,3 +265,13 @@ def test_labels_of_personas_are_escaped_style_rules(http):
     css = http.get("/personas.css")
     assert css.headers["content-type"].startswith("text/css")
     assert '--persona-label:"Karen \\b7  Sales and Marketing Orchestrator"' in css.text
+
+
+def test_a_browser_that_leaves_early_is_no_error(product):
+    before = product.log().count("Traceback")
+    request = f"GET /logo HTTP/1.1\r\nHost: 127.0.0.1:{product.port}\r\n\r\n".encode()
+    for _ in range(30):
+        with socket.create_connection(("127.0.0.1", product.port)) as wire:
+            wire.sendall(request)
+    assert httpx.get(f"{product.url}/healthz").status_code == 200
+    assert product.log().count("Traceback") == before

@@ -101,26 +101,35 @@ def test_words_arrive_one_after_another_and_stop_stops(page, shared_model):
     assert shared_model.aborted.wait(5)
     said = re.findall(r"word\d+", page.inner_text("body"))
     assert 5 <= len(said) < 200
+    assert "Task manually stopped" not in page.inner_text("body")
+
+
+def test_stopping_before_the_first_word_says_so(page, shared_model):
+    shared_model.always(Reply(hang_after=0))
+    send(page, COLD_CALL)
+    expect(page.get_by_role("button", name=re.compile("Karen on sales")).last).to_be_visible()
+    page.click("#stop-button")
+    expect(page.get_by_text("(stopped)")).to_be_visible()
 
 
 def test_a_reload_and_the_history_bring_the_thread_back_in_full(page):
     question = f"{COLD_CALL} {page.viewport_size['width']}"
     send(page, question)
     finished(page)
-    if page.viewport_size["width"] > 1000:
-        page.wait_for_url(re.compile("/thread/"))
-        page.reload()
-    else:
-        # On a phone Chainlit keeps the address, so the thread comes from the history.
-        page.reload()
-        page.wait_for_selector("#chat-input")
-        page.click("#sidebar-trigger-button")
-        page.locator("a[href^='/thread/']").first.click()
+    page.wait_for_url(re.compile("/thread/"))
+    page.reload()
     expect(page.locator('[data-step-type="user_message"]').last).to_contain_text(question)
     expect(page.locator(".ai-message").last).to_contain_text(
         "Start with the customer. Then decide."
     )
     expect(page.get_by_role("button", name=re.compile("Karen on sales")).last).to_be_visible()
+    expect(page.get_by_role("button", name="Ask Sophia instead")).to_be_visible()
+    if page.viewport_size["width"] < 1000:  # the same from the history
+        page.goto(page.url.split("/thread")[0])
+        page.wait_for_selector("#starters")
+        page.click("#sidebar-trigger-button")
+        page.locator("a[href^='/thread/']").first.click()
+        expect(page.locator('[data-step-type="user_message"]').last).to_contain_text(question)
     send(page, "make it shorter")
     expect(page.get_by_role("button", name=re.compile("Karen on")).nth(1)).to_be_visible()
 

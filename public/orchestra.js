@@ -1,0 +1,8 @@
+// Chainlit sets the page's address from its list of conversations, which is closed on a phone: a
+// reload would show the welcome. To be dropped when Chainlit sets it by itself.
+window.addEventListener("message", (event) => {
+  const thread = event.source === window && event.data && event.data.orchestraThread
+  if (thread && window.location.pathname === "/") {
+    window.history.replaceState(window.history.state, "", `/thread/${encodeURIComponent(thread)}`)
+  }
+})
