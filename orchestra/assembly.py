@@ -26,6 +26,8 @@ from orchestra.memory.keeper import MemoryKeeper
 from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore
 from orchestra.personas.files import PersonaFiles
+from orchestra.personas.kept import KeptTable
+from orchestra.personas.notion import NotionPersonas
 from orchestra.personas.roster import Roster
 from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Turn
 from orchestra.routing.lessons import Lessons
@@ -97,15 +99,17 @@ class Orchestra:
 
     async def _look(self) -> list[PartStatus]:
         personas = self.roster.status()
-        stale = personas.last_error or ""
+        wrong = [f"last error: {personas.last_error}"] if personas.last_error else []
+        wrong += personas.problems
+        known = f"{personas.source}, revision {personas.revision}, {personas.age_seconds:.0f} s old"
         parts = [
             PartStatus(
                 "personas",
-                not stale,
-                f"{personas.source}, revision {personas.revision}, {personas.age_seconds:.0f} s old"
-                + (f"; last error: {stale}" if stale else ""),
-                "Mend the file; it is read again within the TTL, or at 'orchestra personas reload'."
-                if stale
+                not wrong,
+                "; ".join([known, *wrong]),
+                "Mend what it names; personas are read again within the TTL, or at "
+                "'orchestra personas reload'."
+                if wrong
                 else "",
             ),
             await self._checked("database", self._check_database, "See the message."),
@@ -259,7 +263,16 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 def open_roster(settings: Settings) -> Roster:
     """The personas; nothing is read yet."""
-    return Roster(PersonaFiles(settings.personas_dir), settings.persona_ttl_seconds)
+    files = PersonaFiles(settings.personas_dir)
+    if not settings.uses_notion:
+        return Roster(files, settings.persona_ttl_seconds)
+    notion = NotionPersonas(
+        token=_secret(settings.notion_api_key) or "",
+        reference=settings.notion_personas_db_id,
+        base_url=str(settings.notion_base_url),
+        kept=KeptTable(settings.data_dir / "personas-notion.json"),
+    )
+    return Roster(notion, settings.persona_ttl_seconds, fallback=files)
 
 
 @asynccontextmanager

@@ -72,6 +72,11 @@ class PersonaInvalidError(PersonaError):
 class PersonaStoreError(PersonaError):
     """The place where personas live cannot be read."""
 
+    def __init__(self, message: str, retry_after_seconds: float = 0) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds
+        """How long that place wants to be left alone."""
+
 
 class LLMError(OrchestraError):
     """The language model did not do its part."""

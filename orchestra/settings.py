@@ -6,9 +6,17 @@ import difflib
 import ipaddress
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import AliasChoices, Field, HttpUrl, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AliasChoices,
+    Field,
+    HttpUrl,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from orchestra.errors import SettingsError
@@ -62,6 +70,25 @@ class Settings(BaseSettings):
         ROOT / "personas_seed",
         description="Folder with one Markdown file per persona, and domains.yaml.",
     )
+    persona_store: Literal["", "files", "notion"] = Field(
+        "",
+        description="Where personas live; default: notion when NOTION_API_KEY is set, else files.",
+    )
+    notion_api_key: SecretStr | None = Field(
+        None,
+        validation_alias=_plain("NOTION_API_KEY"),
+        description="Secret of the Notion connection that may read the table of personas.",
+    )
+    notion_personas_db_id: str = Field(
+        "",
+        validation_alias=_plain("NOTION_PERSONAS_DB_ID"),
+        description="The table: its database id, data source id, or any link to it.",
+    )
+    notion_base_url: HttpUrl = Field(
+        HttpUrl("https://api.notion.com"),
+        validation_alias=_plain("NOTION_BASE_URL"),
+        description="Where Notion's API is.",
+    )
     persona_ttl_seconds: float = Field(
         300, ge=0, description="How old the personas in use may get before they are read again."
     )
@@ -106,6 +133,16 @@ class Settings(BaseSettings):
     )
     log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
 
+    @model_validator(mode="after")
+    def _notion_is_whole(self) -> Self:
+        if self.uses_notion and self.notion_api_key is None:
+            rule = "'notion' also needs NOTION_API_KEY; or set it to 'files'"
+            raise ValueError(rule)
+        if self.uses_notion and not self.notion_personas_db_id:
+            rule = "'notion' also needs NOTION_PERSONAS_DB_ID; or set it to 'files'"
+            raise ValueError(rule)
+        return self
+
     @field_validator("log_level", "log_format", mode="before")
     @classmethod
     def _lower(cls, value: object) -> object:
@@ -125,6 +162,13 @@ class Settings(BaseSettings):
     def uses_embedded_model(self) -> bool:
         """Whether no model server was named."""
         return self.openai_api_key is None and self.openai_base_url is None
+
+    @property
+    def uses_notion(self) -> bool:
+        """Whether the personas live in Notion."""
+        return self.persona_store == "notion" or (
+            not self.persona_store and self.notion_api_key is not None
+        )
 
     @property
     def is_loopback(self) -> bool:
@@ -169,6 +213,10 @@ def read_settings(**overrides: object) -> Settings:
         return Settings(**overrides)  # type: ignore[arg-type]  # pydantic checks the values
     except ValidationError as exc:
         first = exc.errors()[0]
+        if not first["loc"]:  # of several settings together
+            said = str(first["ctx"]["error"])
+            message = f"ORCHESTRA_PERSONA_STORE: {said}."
+            raise SettingsError(message) from exc
         name = variable_name(str(first["loc"][0]))
         secret = _is_secret(str(first["loc"][0])) or "@" in str(first["input"])
         shown = "(hidden)" if secret else repr(first["input"])
@@ -190,7 +238,8 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
     lines = []
     for name in sorted(environment):
         if name.startswith("ORCHESTRA_") and name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
+            longer = [one for one in known if one.startswith(name)]
+            near = longer or difflib.get_close_matches(name, known, n=1)
             lines.append(
                 f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else ".")
             )

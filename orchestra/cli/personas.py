@@ -60,9 +60,13 @@ def check_personas(
     as_json: AsJson = False,
 ) -> None:
     """Check every persona; one line per problem."""
-    from orchestra.personas.check import check
+    from orchestra.personas.check import check, check_served
 
-    findings = check(path or read_own_settings().personas_dir)
+    settings = read_own_settings()
+    if path is None and settings.uses_notion:
+        findings = check_served(_load_personas(settings))
+    else:
+        findings = check(path or settings.personas_dir)
     if as_json:
         print(json.dumps([asdict(one) for one in findings], ensure_ascii=False))
     else:
@@ -99,6 +103,13 @@ def reload_personas(as_json: AsJson = False) -> None:
 
 
 def _load_personas(settings: Settings) -> Personas:
-    from orchestra.personas.files import PersonaFiles
+    from orchestra.assembly import open_roster
 
-    return asyncio.run(PersonaFiles(settings.personas_dir).load())
+    async def current() -> Personas:
+        roster = open_roster(settings)
+        try:
+            return await roster.current()
+        finally:
+            await roster.close()
+
+    return asyncio.run(current())

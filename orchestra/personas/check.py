@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestra.errors import PersonaInvalidError
 from orchestra.personas.files import read_persona
-from orchestra.types.persona import placeholders
+from orchestra.types.persona import Persona, Personas, placeholders
 
 KNOWN_PLACEHOLDERS = frozenset(
     {"task", "domain", "priority", "historical_decisions", "client_history", "context"}
@@ -35,6 +35,12 @@ def check(path: Path) -> list[Finding]:
     return findings
 
 
+def check_served(personas: Personas) -> list[Finding]:
+    """Look at personas that were read already, and at what their store said of them."""
+    findings = [Finding(personas.source, ok=False, detail=problem) for problem in personas.problems]
+    return findings + [_words_of(persona.name, persona) for persona in personas.members]
+
+
 def _look_at(file: Path) -> Finding:
     try:
         persona = read_persona(file)
@@ -42,13 +48,18 @@ def _look_at(file: Path) -> Finding:
         return Finding(file.name, ok=False, detail=str(exc).removeprefix(f"{file.name}: "))
     except OSError as exc:
         return Finding(file.name, ok=False, detail=f"cannot be read: {exc.strerror or exc}")
+    return _words_of(file.name, persona)
+
+
+def _words_of(source: str, persona: Persona) -> Finding:
+    """Whether somebody fills in all that the persona's prompt asks for."""
     unknown = [name for name in placeholders(persona.template) if name not in KNOWN_PLACEHOLDERS]
     if unknown:
         listed = ", ".join(f"[{name}]" for name in unknown)
         known = ", ".join(f"[{name}]" for name in sorted(KNOWN_PLACEHOLDERS))
         detail = f"the prompt asks for {listed}, which nobody fills in. Known: {known}."
-        return Finding(file.name, ok=False, detail=detail)
-    return Finding(file.name, ok=True, detail=f"{persona.name}, revision {persona.revision}")
+        return Finding(source, ok=False, detail=detail)
+    return Finding(source, ok=True, detail=f"{persona.name}, revision {persona.revision}")
 
 
 def _shared_domains(file: Path, owner: dict[str, str]) -> list[Finding]:

@@ -45,6 +45,13 @@ class PersonaFiles:
         """
         return await asyncio.to_thread(self._load)
 
+    def kept(self) -> Personas | None:
+        """None: the files are the last good version themselves."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
     def _load(self) -> Personas:
         try:
             paths = sorted(self.folder.glob("*.md"))

@@ -8,11 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from orchestra.errors import PersonaError
+from orchestra.errors import PersonaError, PersonaStoreError
 from orchestra.personas.store import PersonaStore
 from orchestra.types.persona import Personas
 
 log = logging.getLogger(__name__)
+
+_FIRST_SECONDS = 10.0
+"""Longest wait for the very first load."""
+_LAST_SECONDS = 2.0
+_FIRST_PAUSE_SECONDS = 5.0
+"""Before the first new try after a failure; doubled up to the TTL."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,7 @@ class RosterStatus:
     reloads: int
     failures: int
     last_error: str | None
+    problems: tuple[str, ...] = ()
 
 
 class Roster:
@@ -32,7 +39,9 @@ class Roster:
 
     After the first load nobody waits: whoever finds the personas older than the TTL gets them
     as they are and starts the one refresh. A refresh that fails leaves the last good set in
-    use, is logged, and shows in `status` until one succeeds.
+    use, is logged, and shows in `status` until one succeeds; the next try comes sooner than the
+    TTL, and not before the store wants to be asked. Where even the first load fails, what the
+    store kept from an earlier process answers, or else the personas of the fallback.
     """
 
     def __init__(
@@ -40,12 +49,23 @@ class Roster:
         store: PersonaStore,
         ttl_seconds: float,
         clock: Callable[[], float] = time.monotonic,
+        fallback: PersonaStore | None = None,
     ) -> None:
+        """Prepare; nothing is read yet.
+
+        Args:
+            store: Where the personas live.
+            ttl_seconds: How old they may get before they are read again.
+            clock: Seconds.
+            fallback: Who answers when the store fails and nothing of it was kept.
+        """
         self._store = store
         self._ttl_seconds = ttl_seconds
         self._clock = clock
         self._personas: Personas | None = None
-        self._checked_at = 0.0
+        self._fallback = fallback
+        self._due_at = 0.0
+        self._failures_in_a_row = 0
         self._loaded_at = 0.0
         self._refresh: asyncio.Task[Personas] | None = None
         self._reloads = 0
@@ -59,8 +79,8 @@ class Roster:
             PersonaError: the very first load failed.
         """
         if self._personas is None:
-            return await self.reload()
-        if self._clock() - self._checked_at >= self._ttl_seconds:
+            return await self._first()
+        if self._clock() >= self._due_at:
             self._start_refresh()
         return self._personas
 
@@ -72,21 +92,65 @@ class Roster:
         """
         return await asyncio.shield(self._start_refresh())
 
+    async def _first(self) -> Personas:
+        """The first personas of this process, from wherever they can be had.
+
+        Raises:
+            PersonaError: from nowhere.
+        """
+        try:
+            return await self._read_in_time()
+        except PersonaError:
+            found = self._personas or self._store.kept()  # somebody else may have found some
+            if found is None and self._fallback is None:
+                raise
+        if found is not None:
+            log.warning("%s: what was read before answers meanwhile", self._store.source)
+        elif self._fallback is not None:
+            found = await self._fallback.load()
+            log.error(
+                "%s CANNOT BE READ AND WAS NEVER READ BEFORE: the personas of %s answer instead",
+                self._store.source,
+                self._fallback.source,
+            )
+        self._personas = self._personas or found
+        assert self._personas is not None  # noqa: S101  # one of the two was there
+        return self._personas
+
+    async def _read_in_time(self) -> Personas:
+        """Read the personas, and do not wait for ever.
+
+        Raises:
+            PersonaStoreError: the store is silent.
+            PersonaError: they could not be read.
+        """
+        try:
+            async with asyncio.timeout(_FIRST_SECONDS):
+                return await self.reload()
+        except TimeoutError as exc:
+            message = f"{self._store.source} is silent."
+            raise PersonaStoreError(message) from exc
+
     def status(self) -> RosterStatus:
         """How fresh the personas are."""
         return RosterStatus(
-            source=self._store.source,
+            source=self._personas.source if self._personas else self._store.source,
             revision=self._personas.revision if self._personas else "",
             age_seconds=round(self._clock() - self._loaded_at, 1) if self._personas else 0.0,
             reloads=self._reloads,
             failures=self._failures,
             last_error=self._last_error,
+            problems=self._personas.problems if self._personas else (),
         )
 
     async def close(self) -> None:
-        """Wait for a refresh that is on its way."""
+        """Wait a little for a refresh that is on its way, then close the store."""
         if self._refresh is not None:
-            await asyncio.wait([self._refresh])
+            _, late = await asyncio.wait([self._refresh], timeout=_LAST_SECONDS)
+            for refresh in late:
+                refresh.cancel()
+                await asyncio.wait([refresh])
+        await self._store.close()
 
     def _start_refresh(self) -> asyncio.Task[Personas]:
         if self._refresh is None or self._refresh.done():
@@ -95,33 +159,42 @@ class Roster:
         return self._refresh
 
     async def _read(self) -> Personas:
-        self._checked_at = self._clock()
         try:
             fresh = await self._store.load()
         except PersonaError as exc:
-            self._failures += 1
-            self._last_error = str(exc)
+            self._failed(str(exc), getattr(exc, "retry_after_seconds", 0.0))
             kept = "the last good personas stay in use" if self._personas else "there are none yet"
             log.warning("Personas were not reloaded, %s: %s", kept, exc)
             raise
         except Exception as exc:
             # A mistake of ours in a store: it must show like any other failure, and be mended.
-            self._failures += 1
-            self._last_error = f"{type(exc).__name__}: {exc}"
+            self._failed(f"{type(exc).__name__}: {exc}")
             log.exception("Personas were not reloaded")
             raise
-        if self._personas is None or fresh.revision != self._personas.revision:
+        if fresh != self._personas:
             log.info(
                 "Personas: %s from %s, revision %s",
                 ", ".join(fresh.ids),
                 fresh.source,
                 fresh.revision,
             )
+            for problem in fresh.problems:
+                log.warning("%s", problem)
             self._personas = fresh
-        self._loaded_at = self._checked_at = self._clock()
+        self._loaded_at = self._clock()
+        self._due_at = self._loaded_at + self._ttl_seconds
         self._reloads += 1
+        self._failures_in_a_row = 0
         self._last_error = None
         return self._personas
+
+    def _failed(self, error: str, retry_after_seconds: float = 0.0) -> None:
+        """Note a failure; the next try comes when the store allows it, and sooner at first."""
+        pause = min(self._ttl_seconds, _FIRST_PAUSE_SECONDS * 2**self._failures_in_a_row)
+        self._due_at = self._clock() + max(retry_after_seconds, pause)
+        self._failures_in_a_row += 1
+        self._failures += 1
+        self._last_error = error
 
 
 def _retrieve(refresh: asyncio.Task[Personas]) -> None:

@@ -21,3 +21,11 @@ class PersonaStore(Protocol):
             PersonaInvalidError: a persona breaks a rule.
         """
         ...
+
+    def kept(self) -> Personas | None:
+        """What was last read well, by an earlier process; None where that is not kept."""
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+        ...

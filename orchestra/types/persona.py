@@ -99,9 +99,9 @@ class Persona(Frozen):
 
     @property
     def wording(self) -> str:
-        """Like `revision`, of what a model is told alone: not colour, avatar or domains."""
+        """Like `revision`, of what a model is told: not colour, avatar, domains or line ends."""
         told = {"name", "role", "voice", "backstory", "traits", "template", "examples"}
-        return _fingerprint(self.model_dump(include=told))
+        return _fingerprint(_without_layout(self.model_dump(include=told)))
 
 
 class Personas(Frozen):
@@ -110,6 +110,9 @@ class Personas(Frozen):
     members: tuple[Persona, ...] = Field(min_length=1)
     source: str
     """Where they were read, for people: 'files personas_seed'."""
+    problems: tuple[str, ...] = ()
+    """What is wrong with some of them, one line each, for their authors; who has an earlier good
+    version is served in that."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -145,6 +148,17 @@ class Personas(Frozen):
 def placeholders(template: str) -> tuple[str, ...]:
     """The names a template asks for, in order, each once."""
     return tuple(dict.fromkeys(PLACEHOLDER.findall(template)))
+
+
+def _without_layout(content: object) -> object:
+    """The same with every run of spaces and line ends as one space: stores lay text out anew."""
+    if isinstance(content, str):
+        return " ".join(content.split())
+    if isinstance(content, dict):
+        return {key: _without_layout(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_without_layout(value) for value in content]
+    return content
 
 
 def _fingerprint(content: object) -> str:

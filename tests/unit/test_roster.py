@@ -24,6 +24,12 @@ class ScriptedStore:
         self.gate.set()
         self.started = asyncio.Event()
 
+    def kept(self):
+        return None
+
+    async def close(self):
+        pass
+
     async def load(self):
         self.reads += 1
         self.started.set()
@@ -117,11 +123,11 @@ async def test_a_refresh_that_fails_leaves_the_last_good_set_and_is_told(clock, 
     assert status.age_seconds == TTL
 
 
-async def test_a_store_that_is_down_is_asked_once_per_ttl(clock, first):
-    store = ScriptedStore(first, PersonaStoreError("down"), PersonaStoreError("down"))
+async def test_a_store_that_is_down_is_asked_soon_and_then_less_and_less(clock, first):
+    store = ScriptedStore(first, *[PersonaStoreError("down")] * 3)
     roster = Roster(store, TTL, clock)
     await roster.current()
-    for expected, step in ((2, TTL), (2, TTL - 1), (3, 1)):
+    for expected, step in ((2, TTL), (2, 4), (3, 1), (3, 9), (4, 1)):
         clock.seconds += step
         await roster.current()
         await roster.close()

@@ -1,0 +1,213 @@
+"""A row of the Personas table in Notion, read as its author meant it.
+
+People rename columns, type '70%', leave cells empty, turn a number into a formula. What can be
+understood is; what cannot is listed as a problem, in words, beside the best that can be made of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+TRAITS = (
+    "openness",
+    "conscientiousness",
+    "extraversion",
+    "agreeableness",
+    "neuroticism",
+    "humor",
+    "formality",
+)
+DEFAULT_TEMPLATE = """Subject: [domain], priority: [priority].
+
+[task]
+
+What you decided for this person before:
+[historical_decisions]
+
+What they asked lately:
+[client_history]
+
+[context]"""
+"""The prompt of a persona whose author wrote none."""
+
+_MIDDLE = 0.5
+_OTHER_NAMES = {"humour": "humor", "prompt": "prompttemplate", "subjects": "domains"}
+_COLUMNS = frozenset(TRAITS) | {
+    "role",
+    "backstory",
+    "voice",
+    "prompttemplate",
+    "domains",
+    "active",
+    "accent",
+    "starters",
+}
+_SECTIONS = ("prompt", "examples", "backstory", "voice", "starters")
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a row says about a persona."""
+
+    page_id: str
+    name: str
+    is_active: bool
+    fields: dict[str, Any]
+    """Those of a persona, by name; without its id."""
+    problems: tuple[str, ...]
+    """One line each, for the author."""
+
+
+def known_columns(page: Mapping[str, Any]) -> dict[str, str]:
+    """The ids of the columns that mean something here, each with what it means."""
+    return {
+        cell["id"]: _column(name)
+        for name, cell in page["properties"].items()
+        if _column(name) in _COLUMNS and "id" in cell
+    }
+
+
+def read_row(page: Mapping[str, Any], body: str, remembered: Mapping[str, str]) -> Row:
+    """Read a row.
+
+    Args:
+        page: The page, as the API gives it.
+        body: The page's content as Markdown; what its headings Prompt, Examples, Backstory, Voice
+            and Starters hold counts where the column of that name is empty or missing.
+        remembered: Earlier `known_columns`: a column that was given another name keeps its id.
+
+    Raises:
+        KeyError: it is no page.
+        TypeError: likewise.
+        AttributeError: likewise.
+    """
+    properties: dict[str, Any] = page["properties"]
+    renamed = {remembered.get(cell.get("id", ""), ""): cell for cell in properties.values()}
+    columns = renamed | {_column(name): cell for name, cell in properties.items()}
+    sections = sections_of(body)
+    problems: list[str] = []
+
+    def words(column: str, section: str) -> str:
+        return text_of(columns.get(column)) or sections.get(section, "")
+
+    name = next((text_of(one) for one in properties.values() if one.get("type") == "title"), "")
+    if not name:
+        problems.append("Name is empty: a persona needs one")
+    needed = ("role", "backstory")
+    problems += [f"{one.capitalize()} is empty" for one in needed if not words(one, one)]
+    traits = {}
+    for trait in TRAITS:
+        value, problem = number_of(columns.get(trait))
+        traits[trait] = _MIDDLE if value is None else min(max(value, 0.0), 1.0)
+        if problem:
+            problems.append(f"{trait.capitalize()} {problem}")
+    fields = {
+        "name": name,
+        "role": words("role", "role"),
+        "voice": words("voice", "voice"),
+        "backstory": words("backstory", "backstory"),
+        "template": words("prompttemplate", "prompt") or DEFAULT_TEMPLATE,
+        "traits": traits,
+        "domains": _options(columns.get("domains")),
+        "examples": examples_of(sections.get("examples", "")),
+        "starters": tuple(_lines(words("starters", "starters"))),
+    }
+    accent = text_of(columns.get("accent"))
+    if accent:
+        fields["accent"] = accent
+    return Row(page["id"], name, _is_active(columns.get("active")), fields, tuple(problems))
+
+
+def text_of(cell: Mapping[str, Any] | None) -> str:
+    """The words of a cell of any type; its `plain_text`, for a mention has no text."""
+    value = _value(cell)
+    if isinstance(value, list):
+        return "".join(_words(one) for one in value).strip()
+    if isinstance(value, Mapping):
+        return str(value.get("name") or value.get("plain_text") or "").strip()
+    return "" if value is None or isinstance(value, bool) else str(value).strip()
+
+
+def number_of(cell: Mapping[str, Any] | None) -> tuple[float | None, str | None]:
+    """The number of a cell, and what is wrong with it, if anything."""
+    if cell is None:
+        return None, "has no column in the table"
+    value = _value(cell)
+    if isinstance(value, bool):
+        return None, "is a checkbox, but must be a number from 0 to 1"
+    if not isinstance(value, int | float):
+        said = text_of(cell)
+        if not said:
+            return None, "is empty: it must be a number from 0 to 1"
+        match = re.fullmatch(r"(-?\d+(?:[.,]\d+)?)\s*(%?)", said)
+        if match is None:
+            return None, f"is '{said[:40]}', but must be a number from 0 to 1"
+        value = float(match[1].replace(",", ".")) / (100 if match[2] else 1)
+    if not 0 <= value <= 1:
+        return float(value), f"is {value:g}, but must be a number from 0 to 1"
+    return float(value), None
+
+
+def sections_of(markdown: str) -> dict[str, str]:
+    """The text below each heading that means something here, by the heading in lower case."""
+    pieces = re.split(r"^#{1,3} +(.+?) *$", markdown, flags=re.MULTILINE)
+    found = {
+        title.strip().lower(): text.strip()
+        for title, text in zip(pieces[1::2], pieces[2::2], strict=True)
+    }
+    return {title: text for title, text in found.items() if title in _SECTIONS and text}
+
+
+def examples_of(text: str) -> tuple[dict[str, str], ...]:
+    """Pairs of a quoted message and the reply below it; a message without a reply is left out."""
+    pieces = re.split(r"^((?:>.*\n?)+)", text, flags=re.MULTILINE)
+    pairs = zip(pieces[1::2], pieces[2::2], strict=True)
+    said = [(re.sub(r"^> ?", "", one, flags=re.MULTILINE), two) for one, two in pairs]
+    return tuple(
+        {"message": message.strip(), "reply": reply.strip()}
+        for message, reply in said
+        if message.strip() and reply.strip()
+    )
+
+
+def _value(cell: Mapping[str, Any] | None) -> Any:  # noqa: ANN401  # whatever the type of the cell holds
+    """What a cell holds; formulas and rollups hold what they came to."""
+    value: Any = cell
+    for _ in range(3):
+        if not isinstance(value, Mapping) or "type" not in value:
+            break
+        value = value.get(value["type"])
+    return value
+
+
+def _words(part: Mapping[str, Any]) -> str:
+    if "plain_text" in part:
+        return str(part["plain_text"])
+    return str(part["name"]) if "name" in part else text_of(part)
+
+
+def _options(cell: Mapping[str, Any] | None) -> tuple[str, ...]:
+    value = _value(cell)
+    named = [str(one.get("name", "")) for one in value] if isinstance(value, list) else []
+    if not any(named):  # a column of text: names between commas
+        named = text_of(cell).split(",")
+    return tuple(dict.fromkeys(one.strip().lower() for one in named if one.strip()))
+
+
+def _is_active(cell: Mapping[str, Any] | None) -> bool:
+    """Whether the persona is to answer; a table without that column leaves nobody out."""
+    value = _value(cell)
+    return value if isinstance(value, bool) else True
+
+
+def _lines(text: str) -> list[str]:
+    return [line.lstrip("-*• ").strip() for line in text.splitlines() if line.strip("-*• ")]
+
+
+def _column(name: str) -> str:
+    """What a column is called here, however its author wrote it."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return _OTHER_NAMES.get(plain, plain)

@@ -1,0 +1,140 @@
+"""A product whose personas live in Notion: an edit is heard, an outage is not."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import httpx
+import pytest
+
+from orchestra.personas.files import PersonaFiles
+from orchestra.settings import ROOT
+from tests.conftest import Product, clean_env, seed_cache
+from tests.doubles.notion import TOKEN, Fault, NotionServer, add_persona
+
+ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}
+ASK = {"message": "Is a sample of forty answers enough?", "persona": "sophia"}
+
+
+@pytest.fixture(scope="module")
+def notion():
+    import asyncio
+
+    with NotionServer() as server:
+        shipped = asyncio.run(PersonaFiles(ROOT / "personas_seed").load())
+        server.page_ids = {one.id: add_persona(server, one) for one in shipped.members}
+        yield server
+
+
+def settings(notion):
+    return {
+        "NOTION_API_KEY": TOKEN,
+        "NOTION_PERSONAS_DB_ID": f"https://app.notion.com/p/{notion.database_id.replace('-', '')}",
+        "NOTION_BASE_URL": notion.url,
+    }
+
+
+@pytest.fixture(scope="module")
+def served(notion, shared_model, example_vectors, tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("notion")
+    seed_cache(example_vectors, data_dir)
+    product = Product(
+        data_dir,
+        {
+            **settings(notion),
+            "OPENAI_BASE_URL": shared_model.base_url,
+            "OPENAI_API_KEY": "test-key",
+            "ORCHESTRA_ADMIN_TOKEN": "an-admin-token-for-tests",
+            "ORCHESTRA_PERSONA_TTL_SECONDS": "1",
+        },
+    )
+    product.wait_until_ready()
+    yield product
+    product.stop()
+
+
+@pytest.fixture
+def http(served, notion, shared_model):
+    shared_model.reset()
+    notion.always(None)
+    with httpx.Client(base_url=served.url, timeout=20) as client:
+        client.post("/api/v1/personas/reload", headers=ADMIN).raise_for_status()
+        yield client
+
+
+def told(http, shared_model):
+    """What the model is told about Sophia, after an answer of hers."""
+    http.post("/api/v1/chat", json=ASK).raise_for_status()
+    return shared_model.last_turns[0][1]
+
+
+def test_an_edit_in_notion_is_heard_within_the_ttl_without_a_restart(http, notion, shared_model):
+    notion.edit(notion.page_ids["sophia"], Backstory="Sophia counts whales.")
+    until = time.monotonic() + 10
+    while "counts whales" not in told(http, shared_model):
+        assert time.monotonic() < until
+
+
+def test_an_outage_is_not_heard_and_shows_in_readyz(http, notion, shared_model):
+    before = told(http, shared_model)
+    notion.always(Fault(hang=True))
+    refused = http.post("/api/v1/personas/reload", headers=ADMIN, timeout=30)
+    assert refused.status_code == 503
+    assert "is silent" in refused.json()["detail"]
+    started = time.monotonic()
+    assert told(http, shared_model) == before
+    assert time.monotonic() - started < 5
+    ready = http.get("/readyz")
+    assert ready.status_code == 200
+    assert "is silent" in ready.json()["personas"]["last_error"]
+
+
+def test_a_wrong_number_is_listed_and_changes_nobody(http, notion):
+    good = http.get("/api/v1/personas/karen").json()
+    notion.edit(notion.page_ids["karen"], Humor=80)
+    http.post("/api/v1/personas/reload", headers=ADMIN).raise_for_status()
+    assert http.get("/api/v1/personas/karen").json() == good
+    (problem,) = http.get("/readyz").json()["personas"]["problems"]
+    assert problem.startswith("Karen: Humor is 80, but must be a number from 0 to 1")
+    notion.edit(notion.page_ids["karen"], Humor=0.8)
+
+
+def command(notion, tmp_path, *words):
+    return subprocess.run(
+        [sys.executable, "-m", "orchestra", "personas", *words],
+        env={**clean_env(), **settings(notion), "ORCHESTRA_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("http")
+def test_the_command_line_reads_the_same_table(notion, tmp_path):
+    listed = json.loads(command(notion, tmp_path, "list", "--json").stdout)
+    assert [one["id"] for one in listed] == ["cherry", "karen", "sophia"]
+    assert listed[0]["source"] == f"Notion {notion.database_id[:8]}…"
+    assert command(notion, tmp_path, "check").returncode == 0
+    notion.edit(notion.page_ids["cherry"], Role="")
+    wrong = command(notion, tmp_path, "check")
+    notion.edit(notion.page_ids["cherry"], Role="Queen Bee Orchestrator")
+    assert wrong.returncode == 1
+    assert "Cherry: Role is empty" in wrong.stdout
+
+
+@pytest.mark.usefixtures("http")
+def test_a_table_that_is_not_named_stops_the_start_with_one_line(notion, tmp_path):
+    environment = {**clean_env(), "NOTION_API_KEY": TOKEN, "ORCHESTRA_DATA_DIR": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "orchestra", "personas", "list"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "NOTION_PERSONAS_DB_ID" in done.stderr
