@@ -29,6 +29,7 @@ from orchestra.personas.files import PersonaFiles
 from orchestra.personas.kept import KeptTable
 from orchestra.personas.notion import NotionPersonas
 from orchestra.personas.roster import Roster
+from orchestra.personas.webhook import Webhook
 from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Turn
 from orchestra.routing.lessons import Lessons
 from orchestra.routing.router import Router
@@ -66,6 +67,8 @@ class Orchestra:
     conversation: Conversation
     speaker: ChatModel | EmbeddedVoices
     lessons: Lessons
+    webhook: Webhook | None = None
+    """Set where personas live in Notion."""
     warming: asyncio.Task[None] | None = None
     warming_error: str | None = None
     _status: list[PartStatus] = field(default_factory=list)
@@ -195,6 +198,7 @@ async def open_orchestra(
             vectors=vectors,
             memory=memory,
             lessons=lessons,
+            webhook=_webhook(settings),
             speaker=speaker,
             conversation=Conversation(
                 roster, embedder, router, memory, composer, speaker, settings.message_limit
@@ -273,6 +277,13 @@ def open_roster(settings: Settings) -> Roster:
         kept=KeptTable(settings.data_dir / "personas-notion.json"),
     )
     return Roster(notion, settings.persona_ttl_seconds, fallback=files)
+
+
+def _webhook(settings: Settings) -> Webhook | None:
+    if not settings.uses_notion:
+        return None
+    token = _secret(settings.notion_webhook_token)
+    return Webhook(token, settings.data_dir / "notion-webhook.token")
 
 
 @asynccontextmanager

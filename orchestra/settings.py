@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         validation_alias=_plain("NOTION_BASE_URL"),
         description="Where Notion's API is.",
     )
+    notion_webhook_token: SecretStr | None = Field(
+        None,
+        validation_alias=_plain("NOTION_WEBHOOK_TOKEN"),
+        description="Verification token of the connection's webhook; without, the one that Notion "
+        "sends first is kept in the data folder.",
+    )
     persona_ttl_seconds: float = Field(
         300, ge=0, description="How old the personas in use may get before they are read again."
     )

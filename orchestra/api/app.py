@@ -17,7 +17,15 @@ from starlette.staticfiles import StaticFiles
 from swagger_ui_bundle import swagger_ui_path
 
 from orchestra import assembly, screen
-from orchestra.api import chat, feedback, health, memories, openai_wire, personas
+from orchestra.api import (
+    chat,
+    feedback,
+    health,
+    memories,
+    notion_webhook,
+    openai_wire,
+    personas,
+)
 from orchestra.api.problems import problem, status_of
 from orchestra.api.security import HostAndOriginGuard, PageGuard, RequestSizeGuard
 from orchestra.environment import prepare_environment
@@ -89,6 +97,7 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
         chat.router,
         openai_wire.router,
         personas.router,
+        notion_webhook.router,
         memories.router,
         feedback.router,
         health.router,

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -33,6 +34,7 @@ _MOST_PAGES = 50
 _PAUSE_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 2.0
 _BODIES_AT_ONCE = 3
+_SETTLED = timedelta(minutes=2)
 _HEX = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])",
     re.IGNORECASE,
@@ -65,6 +67,7 @@ class NotionPersonas:
         self._kept = kept
         self._data_source_id: str | None = None
         self._bodies: dict[str, tuple[str, str]] = {}
+        """By page: when it was edited, and its text; only once that minute is over."""
         self._client = AsyncClient(
             auth=token,
             base_url=base_url.rstrip("/"),
@@ -215,7 +218,9 @@ class NotionPersonas:
                 return known[1]
             async with at_once:
                 answer = await self._patiently("GET", f"pages/{page['id']}/markdown")
-            self._bodies[page["id"]] = (edited, answer["markdown"])
+            # Notion rounds to the minute: a further edit within it would look like this one.
+            if datetime.now(UTC) - datetime.fromisoformat(edited) > _SETTLED:
+                self._bodies[page["id"]] = (edited, answer["markdown"])
             return str(answer["markdown"])
 
         bodies = await asyncio.gather(*(body_of(page) for page in pages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -17,6 +18,8 @@ log = logging.getLogger(__name__)
 _FIRST_SECONDS = 10.0
 """Longest wait for the very first load."""
 _LAST_SECONDS = 2.0
+_MOMENT_SECONDS = 1.0
+"""Edits come in bursts: one reading serves all that happen within this time."""
 _FIRST_PAUSE_SECONDS = 5.0
 """Before the first new try after a failure; doubled up to the TTL."""
 
@@ -68,6 +71,8 @@ class Roster:
         self._failures_in_a_row = 0
         self._loaded_at = 0.0
         self._refresh: asyncio.Task[Personas] | None = None
+        self._nudge: asyncio.Task[None] | None = None
+        self._nudged = False
         self._reloads = 0
         self._failures = 0
         self._last_error: str | None = None
@@ -91,6 +96,21 @@ class Roster:
             PersonaError: they could not be read; the last good set stays in use.
         """
         return await asyncio.shield(self._start_refresh())
+
+    def reload_soon(self) -> None:
+        """Read the personas in a moment, once, however often this is called by then."""
+        self._nudged = True
+        if self._nudge is None or self._nudge.done():
+            self._nudge = asyncio.create_task(self._reload_after_a_moment())
+
+    async def _reload_after_a_moment(self) -> None:
+        while self._nudged:
+            await asyncio.sleep(_MOMENT_SECONDS)
+            self._nudged = False
+            if self._refresh is not None:  # one under way may have read what was there before
+                await asyncio.wait([self._refresh])
+            with contextlib.suppress(PersonaError):  # told in the log and the status
+                await self.reload()
 
     async def _first(self) -> Personas:
         """The first personas of this process, from wherever they can be had.
@@ -145,6 +165,9 @@ class Roster:
 
     async def close(self) -> None:
         """Wait a little for a refresh that is on its way, then close the store."""
+        if self._nudge is not None:
+            self._nudge.cancel()
+            await asyncio.wait([self._nudge])
         if self._refresh is not None:
             _, late = await asyncio.wait([self._refresh], timeout=_LAST_SECONDS)
             for refresh in late:

@@ -23,9 +23,11 @@ from chainlit.types import ThreadDict
 
 from orchestra import assembly
 from orchestra.errors import OrchestraError
+from orchestra.personas.changes import changes_between
 from orchestra.screen import sign_in, steps
 from orchestra.screen.history import History
 from orchestra.types.conversation import Message
+from orchestra.types.persona import Personas
 
 log = logging.getLogger(__name__)
 
@@ -147,7 +149,17 @@ async def _answer(text: str, persona_id: str | None) -> None:
         length=settings.get("length", "medium"),
     )
     personas = await house.conversation.personas()
+    await _tell_changes(personas)
     await steps.show(house.conversation.answer(message), personas, text)
+
+
+async def _tell_changes(personas: Personas) -> None:
+    """Say who changed since the last message of this conversation."""
+    known = cl.user_session.get("personas")
+    cl.user_session.set("personas", personas)
+    if known is not None and known.revision != personas.revision:
+        for change in changes_between(known, personas):
+            await steps.show_notice(change)
 
 
 async def _guarded(turn: Awaitable[None]) -> None:
@@ -199,6 +211,7 @@ async def _show_memory(wanted: str) -> None:
 
 async def _prepare_composer(house: assembly.Orchestra) -> None:
     personas = await house.conversation.personas()
+    cl.user_session.set("personas", personas)
     chosen = cl.context.session.chat_settings or {}
     options = [
         cl.ModeOption(

@@ -104,6 +104,13 @@ class _Turn:
             await self._answer.stream_token(waiting)
 
 
+async def show_notice(text: str) -> None:
+    """Show a quiet line between two turns."""
+    run = cl.context.current_run
+    output = "The next answers follow."
+    await _show_step(text, "tool", "user-round-pen", output, run.id if run else None)
+
+
 async def _show_route(route: Route, name: str, parent_id: str | None) -> None:
     output = f"**{route.domain}**, {route.confidence:.0%} sure: {route.reason}"
     await _show_step(f"{name} on {route.domain}", "tool", "route", output, parent_id)

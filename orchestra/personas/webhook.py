@@ -1,0 +1,83 @@
+"""Notion's knock at the door: who may knock, and which knocks are new."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+from orchestra.errors import SignInError, StorageError
+
+log = logging.getLogger(__name__)
+
+_REMEMBERED = 1000
+
+
+class Webhook:
+    """Checks what is delivered; the key is set, or comes with the first delivery and is kept."""
+
+    def __init__(self, token: str | None, path: Path) -> None:
+        """Prepare.
+
+        Args:
+            token: The verification token, where it was set.
+            path: Where one that Notion sends is kept.
+        """
+        self._token = token
+        self._path = path
+        self._seen: OrderedDict[str, None] = OrderedDict()
+
+    def shake_hands(self, token: str) -> None:
+        """Keep the token of the very first delivery, which nobody has signed.
+
+        Raises:
+            SignInError: there is one already; whoever knocks could be anybody.
+            StorageError: it could not be kept.
+        """
+        if self._known() is not None:
+            message = (
+                f"A verification token is known already. Remove {self._path.name} from the data "
+                "folder, or change NOTION_WEBHOOK_TOKEN, to take another."
+            )
+            raise SignInError(message)
+        try:
+            self._path.touch(mode=0o600)
+            self._path.write_text(token, encoding="utf-8")
+        except OSError as exc:
+            message = f"{self._path} cannot be written: {exc.strerror or exc}."
+            raise StorageError(message) from exc
+        log.warning(
+            "Notion's verification token is in %s: paste it into the connection's Webhooks tab",
+            self._path,
+        )
+
+    def check(self, body: bytes, signature: str | None) -> None:
+        """Make sure that Notion sent this, byte by byte.
+
+        Raises:
+            SignInError: it did not, or no token is known.
+        """
+        token = self._known()
+        if token is None:
+            message = "No verification token is known yet: create the subscription in Notion first."
+            raise SignInError(message)
+        expected = "sha256=" + hmac.new(token.encode(), body, hashlib.sha256).hexdigest()
+        if signature is None or not hmac.compare_digest(expected.encode(), signature.encode()):
+            message = "X-Notion-Signature does not fit this body and our verification token."
+            raise SignInError(message)
+
+    def is_new(self, event_id: str) -> bool:
+        """Whether an event comes for the first time; Notion repeats them, and so may others."""
+        if event_id in self._seen:
+            return False
+        self._seen[event_id] = None
+        if len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+        return True
+
+    def _known(self) -> str | None:
+        if self._token is None and self._path.exists():
+            self._token = self._path.read_text(encoding="utf-8").strip() or None
+        return self._token
