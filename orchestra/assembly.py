@@ -17,7 +17,7 @@ from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
 from orchestra.database import Database, now
 from orchestra.environment import limit_threads, prepare_environment
-from orchestra.errors import OrchestraError, StorageError
+from orchestra.errors import LLMError, OrchestraError, StorageError
 from orchestra.llm.chat import ChatModel
 from orchestra.llm.embedded import shipped_voices
 from orchestra.llm.embedding import Embedder
@@ -27,7 +27,7 @@ from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore
 from orchestra.personas.files import PersonaFiles
 from orchestra.personas.kept import KeptTable
-from orchestra.personas.notion import NotionPersonas
+from orchestra.personas.notion import NotionPersonas, shown_id
 from orchestra.personas.roster import Roster
 from orchestra.personas.webhook import Webhook
 from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Turn
@@ -274,7 +274,9 @@ def open_roster(settings: Settings) -> Roster:
         token=_secret(settings.notion_api_key) or "",
         reference=settings.notion_personas_db_id,
         base_url=str(settings.notion_base_url),
-        kept=KeptTable(settings.data_dir / "personas-notion.json"),
+        kept=KeptTable(
+            settings.data_dir / "personas-notion.json", shown_id(settings.notion_personas_db_id)
+        ),
     )
     return Roster(notion, settings.persona_ttl_seconds, fallback=files)
 
@@ -349,7 +351,10 @@ async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> 
         await router.open()
         log.info("Embeddings: %s", orchestra.embedder.name)
         if isinstance(orchestra.speaker, EmbeddedVoices):
-            await _warm_voices(orchestra, orchestra.speaker, composer)
+            try:
+                await _warm_voices(orchestra, orchestra.speaker, composer)
+            except LLMError as exc:  # asked for again at the next message, and told by its part
+                log.warning("The built-in model is not warm: %s", exc)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: looking through it takes a third of a second
     except asyncio.CancelledError:

@@ -100,9 +100,9 @@ class Conversation:
         with metrics.counted_failures():
             async with aclosing(self._turn(message)) as events:
                 async for event in events:
-                    yield event
                     if isinstance(event, Answered):
                         _count(event)
+                    yield event
 
     async def _turn(self, message: Message) -> AsyncGenerator[Event, None]:
         """The turn itself.
@@ -208,12 +208,13 @@ class Conversation:
             MemoryNotFoundError: ids were given and none of them is this person's.
             StorageError: the database refused.
         """
-        forgotten = await self._memory.forget(user_id, persona_id, ids)
-        for key in [one for one in self._recent if user_id in {None, one[0]}]:
-            del self._recent[key]
-        if ids is None and persona_id is None and user_id is not None:
-            await self._router.unlearn(user_id)
-        return forgotten
+        try:
+            return await self._memory.forget(user_id, persona_id, ids)
+        finally:  # also when the rows are gone and only their traces in the file are not
+            for key in [one for one in self._recent if user_id in {None, one[0]}]:
+                del self._recent[key]
+            if ids is None and persona_id is None and user_id is not None:
+                await self._router.unlearn(user_id)
 
     async def teach(self, user_id: str, text: str, persona_id: str) -> None:
         """Remember that this person wants this message answered by this persona.

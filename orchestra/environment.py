@@ -34,7 +34,7 @@ def prepare_environment(settings: Settings | None = None) -> None:
 
 
 def limit_threads() -> None:
-    """Let numpy's linear algebra use one thread; what is loaded by now is told, so call it late.
+    """Let numpy's linear algebra use one thread; for what was imported by now.
 
     Ours is a product of a matrix and a vector per message: a second thread saves nothing, and
     waits for the next one at full speed, on a core that somebody else's message needs.

@@ -132,7 +132,8 @@ class Settings(BaseSettings):
     oauth_allowed: str = Field(
         "",
         description="Who may come in through an OAuth provider: names or addresses as the provider "
-        "gives them, or @domain for all of one, separated by commas; empty: whoever it lets in.",
+        "gives them, @domain for all of one, or github:name for one provider's, separated by "
+        "commas; empty: whoever it lets in.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged, to stderr."
@@ -186,11 +187,13 @@ class Settings(BaseSettings):
         except ValueError:
             return False
 
-    def lets_in(self, name: str) -> bool:
+    def lets_in(self, name: str, provider: str = "") -> bool:
         """Whether somebody may come in whom an OAuth provider calls by this name."""
+        if not self.oauth_allowed.strip():
+            return True
         allowed = {one.strip().lower() for one in self.oauth_allowed.split(",") if one.strip()}
-        domain = "@" + name.rpartition("@")[2].lower()
-        return not allowed or name.lower() in allowed or ("@" in name and domain in allowed)
+        names = {name.lower()} | ({"@" + name.rpartition("@")[2].lower()} if "@" in name else set())
+        return not allowed.isdisjoint(names | {f"{provider}:{one}" for one in names})
 
     @property
     def own_address(self) -> str:

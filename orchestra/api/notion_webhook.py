@@ -31,7 +31,7 @@ async def knock(request: Request, house: House) -> dict[str, bool]:
         webhook.shake_hands(event["verification_token"])
         return {"verified": True}
     webhook.check(body, signature)
-    is_new = webhook.is_new(str(event.get("id")))
+    is_new = webhook.is_new(str(event.get("id") or ""))
     if is_new:
         house.roster.reload_soon()
     return {"new": is_new}
@@ -40,7 +40,7 @@ async def knock(request: Request, house: House) -> dict[str, bool]:
 def _event(body: bytes) -> dict[str, Any]:
     try:
         event = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict):
         raise HTTPException(HTTPStatus.BAD_REQUEST, "The body is not a JSON object.")

@@ -16,7 +16,7 @@ _REMOTE_LINKS = re.compile(
     re.IGNORECASE,
 )
 
-_PROVIDERS_ANSWER = re.compile(r"/auth/oauth/[\w-]+/callback")
+_PROVIDERS_ANSWER = ("/auth/oauth/azure-ad-hybrid/callback", "login.microsoftonline.com")
 
 _CONTENT_POLICY = (
     "default-src 'self'; "
@@ -48,7 +48,7 @@ class HostAndOriginGuard:
                 f"'{name}' is not a host name of this server. Add it to ORCHESTRA_ALLOWED_HOSTS."
             )
             await _refuse(scope, receive, send, HTTPStatus.MISDIRECTED_REQUEST, detail)
-        elif origin is not None and page != host.lower() and not _from_provider(scope):
+        elif origin is not None and page != host.lower() and not _from_provider(scope, page):
             detail = "Pages of other sites may not call this server."
             await _refuse(scope, receive, send, HTTPStatus.FORBIDDEN, detail)
         else:
@@ -130,9 +130,9 @@ class PageGuard:
         await self._app(scope, receive, mended)
 
 
-def _from_provider(scope: Scope) -> bool:
-    """Whether it is an OAuth provider's answer, which its page may post; it proves itself."""
-    return scope["type"] == "http" and bool(_PROVIDERS_ANSWER.fullmatch(scope["path"]))
+def _from_provider(scope: Scope, page: str) -> bool:
+    """Whether it is the one answer of an OAuth provider that comes as a form from its own page."""
+    return scope["type"] == "http" and (scope["path"], page) == _PROVIDERS_ANSWER
 
 
 def _host_name(address: str) -> str:

@@ -64,7 +64,7 @@ def check_personas(
 
     settings = read_own_settings()
     if path is None and settings.uses_notion:
-        findings = check_served(_load_personas(settings))
+        findings = check_served(_load_personas(settings, afresh=True))
     else:
         findings = check(path or settings.personas_dir)
     if as_json:
@@ -102,13 +102,13 @@ def reload_personas(as_json: AsJson = False) -> None:
     )
 
 
-def _load_personas(settings: Settings) -> Personas:
+def _load_personas(settings: Settings, *, afresh: bool = False) -> Personas:
     from orchestra.assembly import open_roster
 
     async def current() -> Personas:
         roster = open_roster(settings)
         try:
-            return await roster.current()
+            return await (roster.reload() if afresh else roster.current())
         finally:
             await roster.close()
 

@@ -140,22 +140,26 @@ class ChatModel:
                     )
                 )
             except openai.BadRequestError as exc:
-                if not self._learn_from(exc):
+                if not self._learn_from(exc, body):
                     raise
 
-    def _learn_from(self, refusal: openai.BadRequestError) -> bool:
-        """Whether the model refused a limit that it can be asked without, from now on.
+    def _learn_from(self, refusal: openai.BadRequestError, sent: Mapping[str, Any]) -> bool:
+        """Whether the model does not know a limit that was sent; it is asked without from now on.
 
         Source: OpenAI's reasoning models take max_completion_tokens for max_tokens, and no
-        temperature but their own.
+        temperature but their own. A value that is merely too large is refused in other words.
         """
-        if refusal.param == "max_tokens" and self._limit_name == "max_tokens":
+        unknown = {"unsupported_parameter", "unsupported_value"}
+        if refusal.code not in unknown or refusal.param not in sent:
+            return False
+        if refusal.param == "max_tokens":
             self._limit_name = "max_completion_tokens"
-            return True
-        if refusal.param == "temperature" and self._takes_temperature:
+        elif refusal.param == "temperature":
             self._takes_temperature = False
-            return True
-        return False
+        else:
+            return False
+        log.info("%s takes no %s", self.description, refusal.param)
+        return True
 
     async def complete(self, prompt: Prompt) -> str:
         """Return a whole reply.

@@ -102,8 +102,10 @@ class EmbeddedServer:
             try:
                 return self._serve(xllamacpp, merged, AdapterScales(0.0, -ADAPTER_SCALE))
             except LLMUnavailableError as exc:
-                merged.unlink(missing_ok=True)  # made anew at the next start
+                address = self._serve(xllamacpp, base, AdapterScales(ADAPTER_SCALE, 0.0))
+                merged.unlink(missing_ok=True)  # it was to blame, and is made anew next time
                 log.warning("%s is of no use, the voices are slower without it: %s", merged, exc)
+                return address
         return self._serve(xllamacpp, base, AdapterScales(ADAPTER_SCALE, 0.0))
 
     def _serve(self, llama: ModuleType, weights: Path, scales: AdapterScales) -> EmbeddedAddress:

@@ -261,7 +261,7 @@ def _fastest(model: SentenceTransformer) -> _Plain:
     except Exception as exc:  # noqa: BLE001  # whatever torch says of it, there is the plain way
         log.info("The embedding model cannot be traced and runs slower: %s", exc)
         return plain
-    if worst < _SAME:
+    if not worst >= _SAME:  # nor if it is not a number
         log.info("The embedding model traces wrongly (cosine %.4f) and runs untraced", worst)
         return plain
     return traced

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra.errors import LLMReplyError
+from orchestra.errors import LLMError, LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
 from orchestra.llm.embedded import MODEL_NAME, AdapterScales, EmbeddedServer
 from orchestra.types.conversation import ChatTurn, Guard, Prompt, Usage
@@ -149,11 +149,20 @@ class EmbeddedVoices:
             yield reply.text
 
     async def _better(self, first: _Draft, prompt: Prompt, guard: Guard) -> _Draft:
-        """Ask once more, unheard; the second reply takes the first one's place if it is sound."""
+        """Ask once more, unheard; the second reply takes the first one's place if it is sound.
+
+        Raises:
+            LLMError: the model does not answer, and there is nothing to show.
+        """
         second = _Draft()
-        async with aclosing(self._attempt(prompt, guard, second)) as pieces:
-            async for _ in pieces:
-                pass
+        try:
+            async with aclosing(self._attempt(prompt, guard, second)) as pieces:
+                async for _ in pieces:
+                    pass
+        except LLMError:
+            if not first.text:
+                raise
+            return first
         return second if second.text and not (first.text and second.defect(guard)) else first
 
     async def _attempt(
@@ -169,6 +178,7 @@ class EmbeddedVoices:
                 if not words:
                     continue
                 if not draft.take(words + gap, guard):
+                    draft.finished = True
                     break
                 yield words + gap
                 pending = rest
@@ -240,8 +250,9 @@ def defect(text: str, guard: Guard) -> str | None:
     for name, pattern in (("name", _names(guard)), ("coarse", _COARSE)):
         if pattern is not None and pattern.search(text):
             return name
-    asked = _stems(f"{guard.question} {guard.recalled}")
-    return "off topic" if asked and asked.isdisjoint(_stems(text)) else None
+    asked = _stems(guard.question)
+    about = asked | _stems(guard.recalled)
+    return "off topic" if asked and about.isdisjoint(_stems(text)) else None
 
 
 def whole_sentences(text: str) -> str:

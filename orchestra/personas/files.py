@@ -49,6 +49,9 @@ class PersonaFiles:
         """None: the files are the last good version themselves."""
         return None
 
+    def distrust(self) -> None:
+        """Files are read whole each time."""
+
     async def close(self) -> None:
         """Nothing is open."""
 

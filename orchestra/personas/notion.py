@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -34,6 +36,7 @@ _MOST_PAGES = 50
 _PAUSE_SECONDS = 0.5
 _LOOK_AGAIN_SECONDS = 2.0
 _BODIES_AT_ONCE = 3
+_LONGEST_PAUSE_SECONDS = 3600.0
 _SETTLED = timedelta(minutes=2)
 _HEX = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])",
@@ -48,6 +51,15 @@ _FIXES = {
     "(page menu, Connections).",
     429: "It is read again when Notion allows it.",
 }
+
+
+@dataclass
+class _Found:
+    """What a reading comes to."""
+
+    members: dict[str, Persona] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    provisional: set[str] = field(default_factory=set)
 
 
 class NotionPersonas:
@@ -68,6 +80,7 @@ class NotionPersonas:
         self._data_source_id: str | None = None
         self._bodies: dict[str, tuple[str, str]] = {}
         """By page: when it was edited, and its text; only once that minute is over."""
+        self._incomplete: dict[str, tuple[str, ...]] = {}
         self._client = AsyncClient(
             auth=token,
             base_url=base_url.rstrip("/"),
@@ -98,49 +111,57 @@ class NotionPersonas:
             async with asyncio.timeout(LOAD_SECONDS):
                 pages = await self._listed()
                 bodies = await self._bodies_of(pages)
-            read = [read_row(page, bodies[page["id"]], self._kept.columns) for page in pages]
+            rows = [read_row(page, bodies[page["id"]], self._kept.columns) for page in pages]
             columns = {key: name for page in pages for key, name in known_columns(page).items()}
-        members, problems = self._members([row for row in read if row.is_active])
-        if not members:
-            reason = "; ".join(problems[:3]) or "it has no active row"
+        found = _Found()
+        present = {row.page_id for row in rows}
+        for row in rows:
+            if row.is_active:
+                self._take(row, present, found)
+        if not found.members:
+            reason = "; ".join(found.problems[:3]) or "it has no active row"
             message = f"{self.source} holds no persona that can be used: {reason}."
             raise PersonaStoreError(message)
-        await asyncio.to_thread(self._kept.keep, members, columns)
-        return self._personas(list(members.values()), tuple(problems))
+        await asyncio.to_thread(self._kept.keep, found.members, found.provisional, columns)
+        return self._personas(list(found.members.values()), found.problems)
 
-    def _personas(self, members: list[Persona], problems: tuple[str, ...]) -> Personas:
+    def _personas(self, members: list[Persona], problems: Sequence[str]) -> Personas:
+        """The set; a subject that two claim stays with whoever was there first."""
+        owners: dict[str, str] = {}
+        shared, served = [], []
+        for one in members:
+            clash = [domain for domain in one.domains if domain in owners]
+            shared += [f"{one.name}: '{what}' already belongs to {owners[what]}." for what in clash]
+            own = tuple(domain for domain in one.domains if domain not in owners)
+            owners |= dict.fromkeys(own, one.name)
+            served.append(one.model_copy(update={"domains": own}) if clash else one)
         return Personas(
-            members=tuple(sorted(members, key=lambda one: one.id)),
+            members=tuple(sorted(served, key=lambda one: one.id)),
             source=self.source,
-            problems=problems,
+            problems=(*problems, *shared),
         )
 
-    def _members(self, rows: list[Row]) -> tuple[dict[str, Persona], list[str]]:
-        """The persona of each row that has one, by page, and what is wrong."""
-        members: dict[str, Persona] = {}
-        problems: list[str] = []
-        owners: dict[str, str] = {}
-        for row in rows:
-            earlier = self._kept.rows.get(row.page_id)
-            taken = {one.id for one in members.values()}
-            found = list(row.problems)
-            persona = None
-            if not (found and earlier):
-                persona, wrong = _persona(row, self._kept.id_for(row.page_id, row.name, taken))
-                found += wrong
-            served = persona or earlier
-            label = row.name or "A row without a name"
-            what = "an earlier version answers" if persona is None and served else ""
-            what = what or ("it is left out" if served is None else "the middle stands in")
-            problems += [f"{label}: {one} ({what})." for one in found]
-            if served is None:
-                continue
-            shared = [domain for domain in served.domains if domain in owners]
-            problems += [f"{label}: '{one}' already belongs to {owners[one]}." for one in shared]
-            own = tuple(domain for domain in served.domains if domain not in owners)
-            owners |= dict.fromkeys(own, served.name)
-            members[row.page_id] = served.model_copy(update={"domains": own}) if shared else served
-        return members, problems
+    def _take(self, row: Row, present: set[str], found: _Found) -> None:
+        """Find the persona of a row: as it stands there, or as it was when it was understood."""
+        earlier = self._kept.rows.get(row.page_id)
+        is_sound = earlier is not None and row.page_id not in self._kept.provisional
+        wrong = [*row.problems, *self._incomplete.get(row.page_id, ())]
+        persona = None
+        if not (wrong and is_sound):
+            persona_id = self._kept.id_for(row.page_id, row.name, present)
+            persona, broken = _persona(row, persona_id)
+            wrong += broken
+            if persona is not None:
+                self._kept.keep_id(row.page_id, persona_id)
+        served = persona or earlier
+        what = "an earlier version answers" if persona is None else "a stand-in is used"
+        what = what if served is not None else "it is left out"
+        name = row.name or "A row without a name"
+        found.problems += [f"{name}: {one} ({what})." for one in wrong]
+        if served is not None:
+            found.members[row.page_id] = served
+        if wrong and persona is not None:
+            found.provisional.add(row.page_id)
 
     async def _listed(self) -> list[dict[str, Any]]:
         """All rows; an empty table is believed when it is empty twice."""
@@ -176,7 +197,13 @@ class NotionPersonas:
                 raise ValueError(problem)
             cursors.add(cursor)
             more = {"start_cursor": cursor}
-        return [page for page in pages if page["object"] == "page" and not page.get("in_trash")]
+        rows = {
+            page["id"]: page
+            for page in pages
+            if page["object"] == "page" and "properties" in page and not page.get("in_trash")
+        }
+        # Notion lists the newest first; who was there first keeps name and subjects.
+        return sorted(rows.values(), key=lambda page: (page.get("created_time", ""), page["id"]))
 
     async def _resolved(self) -> str:
         """The data source's id; asked for once, and again after it was not found.
@@ -210,21 +237,49 @@ class NotionPersonas:
     async def _bodies_of(self, pages: list[dict[str, Any]]) -> dict[str, str]:
         """The content of each page as Markdown; read when the page was edited since."""
         at_once = asyncio.Semaphore(_BODIES_AT_ONCE)
+        self._incomplete = {}
 
         async def body_of(page: Mapping[str, Any]) -> str:
-            known = self._bodies.get(page["id"])
-            edited = page["last_edited_time"]
-            if known is not None and known[0] == edited:
-                return known[1]
             async with at_once:
-                answer = await self._patiently("GET", f"pages/{page['id']}/markdown")
-            # Notion rounds to the minute: a further edit within it would look like this one.
-            if datetime.now(UTC) - datetime.fromisoformat(edited) > _SETTLED:
-                self._bodies[page["id"]] = (edited, answer["markdown"])
-            return str(answer["markdown"])
+                return await self._body(page)
 
-        bodies = await asyncio.gather(*(body_of(page) for page in pages))
+        tasks = [asyncio.create_task(body_of(page)) for page in pages]
+        try:
+            bodies = await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()  # the others, when one failed
         return {page["id"]: body for page, body in zip(pages, bodies, strict=True)}
+
+    async def _body(self, page: Mapping[str, Any]) -> str:
+        """The content of one page; what cannot be read whole is a problem of its row.
+
+        Raises:
+            HTTPResponseError: Notion refuses all, not just this page.
+        """
+        page_id, edited = str(page["id"]), str(page["last_edited_time"])
+        known = self._bodies.get(page_id)
+        if known is not None and known[0] == edited:
+            return known[1]
+        try:
+            answer = await self._patiently("GET", f"pages/{page_id}/markdown")
+        except HTTPResponseError as exc:
+            if exc.status not in {400, 403, 404}:
+                raise
+            self._incomplete[page_id] = (f"its page cannot be read ({exc})",)
+            return ""
+        body = answer.get("markdown")
+        if not isinstance(body, str) or answer.get("truncated") or answer.get("unknown_block_ids"):
+            self._incomplete[page_id] = ("Notion gave only a part of its page",)
+            return body if isinstance(body, str) else ""
+        # Notion rounds to the minute: a further edit within it would look like this one.
+        if datetime.now(UTC) - datetime.fromisoformat(edited) > _SETTLED:
+            self._bodies[page_id] = (edited, body)
+        return body
+
+    def distrust(self) -> None:
+        """Read every page anew: somebody says that something changed."""
+        self._bodies.clear()
 
     async def _patiently(
         self, method: str, path: str, body: dict[str, Any] | None = None
@@ -254,7 +309,7 @@ class NotionPersonas:
         try:
             answer = await self._client.request(path=path, method=method, body=body)
         except HTTPResponseError as exc:
-            if exc.status == httpx.codes.NOT_FOUND:
+            if exc.status == httpx.codes.NOT_FOUND and path.startswith("data_sources/"):
                 self._data_source_id = None
             raise
         if not isinstance(answer, dict):
@@ -338,10 +393,18 @@ def _translated(source: str, cause: Exception) -> PersonaStoreError:
 
 def _may_pass(exc: Exception) -> bool:
     if isinstance(exc, HTTPResponseError):
-        return exc.status in _TRANSIENT
+        return exc.status in _TRANSIENT and not _retry_after(exc)
     return not isinstance(exc, RequestTimeoutError)
 
 
 def _retry_after(cause: HTTPResponseError) -> float:
+    """Seconds that Notion wants to be left alone, an hour at most; as a number or as a date."""
     said = str(cause.headers.get("retry-after", ""))
-    return float(said) if said.isdigit() else 0.0
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            seconds = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+        except (ValueError, TypeError):
+            return 0.0
+    return min(max(seconds, 0.0), _LONGEST_PAUSE_SECONDS) if seconds == seconds else 0.0  # noqa: PLR0124  # not a number

@@ -152,13 +152,28 @@ def number_of(cell: Mapping[str, Any] | None) -> tuple[float | None, str | None]
 
 
 def sections_of(markdown: str) -> dict[str, str]:
-    """The text below each heading that means something here, by the heading in lower case."""
-    pieces = re.split(r"^#{1,3} +(.+?) *$", markdown, flags=re.MULTILINE)
-    found = {
-        title.strip().lower(): text.strip()
-        for title, text in zip(pieces[1::2], pieces[2::2], strict=True)
-    }
-    return {title: text for title, text in found.items() if title in _SECTIONS and text}
+    """The text below each heading that means something here, by the heading in lower case.
+
+    A heading of another name belongs to the text, unless it stands as high as the section's own.
+    """
+    found: dict[str, list[str]] = {}
+    section, depth = "", 0
+    for line in _as_typed(markdown).splitlines():
+        heading = re.fullmatch(r"(#{1,3}) +(.+?)(?: *\{[^{}]*\})? *", line)
+        title = heading[2].strip().lower() if heading else ""
+        if heading and (title in _SECTIONS or len(heading[1]) <= depth):
+            section, depth = (title, len(heading[1])) if title in _SECTIONS else ("", 0)
+            found.setdefault(section, [])
+        else:
+            found.setdefault(section, []).append(line)
+    texts = {title: "\n".join(lines).strip() for title, lines in found.items()}
+    return {title: text for title, text in texts.items() if title and text}
+
+
+def _as_typed(markdown: str) -> str:
+    """The words of Notion's Markdown, without its escapes (a backslash before a sign) and <br>."""
+    plain = re.sub(r"<br */?>", "\n", markdown)
+    return re.sub(r"\\([\\*~`$\[\]<>{}|^_#-])", r"\1", plain)
 
 
 def examples_of(text: str) -> tuple[dict[str, str], ...]:

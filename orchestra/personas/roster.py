@@ -68,6 +68,7 @@ class Roster:
         self._personas: Personas | None = None
         self._fallback = fallback
         self._due_at = 0.0
+        self._not_before = 0.0
         self._failures_in_a_row = 0
         self._loaded_at = 0.0
         self._refresh: asyncio.Task[Personas] | None = None
@@ -99,13 +100,14 @@ class Roster:
 
     def reload_soon(self) -> None:
         """Read the personas in a moment, once, however often this is called by then."""
+        self._store.distrust()
         self._nudged = True
         if self._nudge is None or self._nudge.done():
             self._nudge = asyncio.create_task(self._reload_after_a_moment())
 
     async def _reload_after_a_moment(self) -> None:
         while self._nudged:
-            await asyncio.sleep(_MOMENT_SECONDS)
+            await asyncio.sleep(max(_MOMENT_SECONDS, self._not_before - self._clock()))
             self._nudged = False
             if self._refresh is not None:  # one under way may have read what was there before
                 await asyncio.wait([self._refresh])
@@ -156,7 +158,7 @@ class Roster:
         return RosterStatus(
             source=self._personas.source if self._personas else self._store.source,
             revision=self._personas.revision if self._personas else "",
-            age_seconds=round(self._clock() - self._loaded_at, 1) if self._personas else 0.0,
+            age_seconds=round(self._clock() - self._loaded_at, 1) if self._reloads else 0.0,
             reloads=self._reloads,
             failures=self._failures,
             last_error=self._last_error,
@@ -213,7 +215,8 @@ class Roster:
 
     def _failed(self, error: str, retry_after_seconds: float = 0.0) -> None:
         """Note a failure; the next try comes when the store allows it, and sooner at first."""
-        pause = min(self._ttl_seconds, _FIRST_PAUSE_SECONDS * 2**self._failures_in_a_row)
+        pause = min(self._ttl_seconds, _FIRST_PAUSE_SECONDS * 2 ** min(self._failures_in_a_row, 10))
+        self._not_before = self._clock() + retry_after_seconds
         self._due_at = self._clock() + max(retry_after_seconds, pause)
         self._failures_in_a_row += 1
         self._failures += 1

@@ -26,6 +26,10 @@ class PersonaStore(Protocol):
         """What was last read well, by an earlier process; None where that is not kept."""
         ...
 
+    def distrust(self) -> None:
+        """Trust nothing of the last reading: somebody says that something changed."""
+        ...
+
     async def close(self) -> None:
         """Close what is open."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
+import re
 from collections import OrderedDict
 from pathlib import Path
 
@@ -36,7 +37,11 @@ class Webhook:
             SignInError: there is one already; whoever knocks could be anybody.
             StorageError: it could not be kept.
         """
+        if not re.fullmatch(r"[\x21-\x7e]{8,200}", token):
+            message = "The verification token is not one of Notion's."
+            raise SignInError(message)
         if self._known() is not None:
+            log.warning("Somebody sent a verification token to the webhook, which has one already")
             message = (
                 f"A verification token is known already. Remove {self._path.name} from the data "
                 "folder, or change NOTION_WEBHOOK_TOKEN, to take another."
@@ -70,7 +75,7 @@ class Webhook:
 
     def is_new(self, event_id: str) -> bool:
         """Whether an event comes for the first time; Notion repeats them, and so may others."""
-        if event_id in self._seen:
+        if event_id and event_id in self._seen:
             return False
         self._seen[event_id] = None
         if len(self._seen) > _REMEMBERED:
@@ -78,6 +83,9 @@ class Webhook:
         return True
 
     def _known(self) -> str | None:
-        if self._token is None and self._path.exists():
-            self._token = self._path.read_text(encoding="utf-8").strip() or None
-        return self._token
+        if self._token is not None:
+            return self._token
+        try:
+            return self._path.read_text(encoding="utf-8").strip() or None
+        except FileNotFoundError:
+            return None

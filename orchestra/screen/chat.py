@@ -39,9 +39,15 @@ LENGTHS = ("short", "medium", "long")
 # the first of them to end takes away from the others (chainlit/session.py, chainlit/server.py; to
 # be dropped when Chainlit checks the one and shares no more).
 _files = tempfile.TemporaryDirectory(prefix="orchestra-files-")
-BaseSession.files_dir = property(  # type: ignore[assignment, method-assign]  # see above
-    lambda session: Path(_files.name) / hashlib.sha256(session.id.encode()).hexdigest()[:32]
-)
+
+
+def _folder_of(session: BaseSession) -> Path:
+    folder = Path(_files.name)
+    folder.mkdir(exist_ok=True)  # systems tidy up what lay there for days
+    return folder / hashlib.sha256(session.id.encode()).hexdigest()[:32]
+
+
+BaseSession.files_dir = property(_folder_of)  # type: ignore[assignment, method-assign]  # see above
 # Chainlit stands still for a millisecond, with everybody's conversations, whenever it makes a
 # message or a step, so that no two have the same time; microseconds tell them apart as well.
 for module in (message_module, step_module):

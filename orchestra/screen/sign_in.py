@@ -55,7 +55,7 @@ async def _may_stay(name: str) -> bool:
     house = await assembly.running()
     provider, _, name_there = name.partition(":")
     if name_there:
-        return provider in PROVIDERS and house.settings.lets_in(name_there)
+        return provider in PROVIDERS and house.settings.lets_in(name_there, provider)
     return name in await house.accounts.names()
 
 
@@ -77,7 +77,7 @@ async def _with_provider(
     provider_id: str, _token: str, _raw: dict[str, str], user: cl.User, _id_token: str | None = None
 ) -> cl.User | None:
     house = await assembly.running()
-    if not house.settings.lets_in(user.identifier):
+    if not house.settings.lets_in(user.identifier, provider_id):
         log.warning("Not in ORCHESTRA_OAUTH_ALLOWED: %s:%s", provider_id, user.identifier)
         return None
     # A name at one provider is not the same person as that name elsewhere.

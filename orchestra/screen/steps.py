@@ -167,7 +167,7 @@ async def _show_step(
 async def _finish(answer: cl.Message, event: Answered, personas: Personas, text: str) -> None:
     answer.content = event.answer
     answer.metadata = {"persona": event.persona_id, "memory": event.memory_id, "model": event.model}
-    answer.actions = _actions(event.persona_id, personas, text)
+    answer.actions = _actions(answer.id, event.persona_id, personas, text)
     await answer.send()
     # The page keeps its address at '/' where the list of conversations is closed: see orchestra.js.
     await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
@@ -187,24 +187,28 @@ async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
         elif step["type"] == "assistant_message" and "persona" in (step.get("metadata") or {}):
             answer = step
     if answer is not None and asked:
-        for action in _actions(str(answer["metadata"]["persona"]), personas, asked):
+        persona_id = str(answer["metadata"]["persona"])
+        for action in _actions(answer["id"], persona_id, personas, asked):
+            await action.remove()  # a page that lost its connection still shows it
             await action.send(for_id=answer["id"])
 
 
-def _actions(persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
+def _actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
     """What can be done with an answer: let another persona try, look at the memory."""
-    others = [one for one in personas.members if one.id != persona_id]
     hand_over = [
         cl.Action(
+            id=_action_id(answer_id, other.id),
             name="hand_over",
             payload={"persona": other.id, "text": text},
             label=f"Ask {other.name} instead",
             tooltip=f"{other.name} answers the same message, and gets the next ones like it",
             icon="arrow-right-left",
         )
-        for other in others
+        for other in personas.members
+        if other.id != persona_id
     ]
     memory = cl.Action(
+        id=_action_id(answer_id, "memory"),
         name="show_memory",
         payload={},
         label="Memory",
@@ -212,6 +216,10 @@ def _actions(persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
         icon="brain",
     )
     return [*hand_over, memory]
+
+
+def _action_id(answer_id: str, what: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_OID, f"{answer_id} {what}"))
 
 
 async def _attach(name: str, props: dict[str, object], step_id: str) -> None:

@@ -77,7 +77,7 @@ class Guard(Frozen):
 
     question: str
     recalled: str = ""
-    """The decision that the model was shown: a reply may be about that as well."""
+    """The earlier exchange that the model was shown: a reply may be about that as well."""
     forbidden_names: tuple[str, ...] = ()
     revisable: bool = True
     """Whether text may be shown before the whole reply was checked."""

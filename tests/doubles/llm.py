@@ -34,6 +34,8 @@ class Reply:
     """Between words."""
     refuses: str = ""
     """A field of the request that this model does not take, as OpenAI's own refuse it."""
+    code: str = "unsupported_parameter"
+    """The word for that refusal."""
     ends_with: str = "stop"
     """Why the model ended."""
 
@@ -92,7 +94,7 @@ class ModelServer(Served):
             return HTMLResponse(reply.html, reply.status, reply.headers)
         if reply.refuses:
             message = f"Unsupported parameter: '{reply.refuses}' is not supported with this model."
-            code = {"message": message, "param": reply.refuses, "code": "unsupported_parameter"}
+            code = {"message": message, "param": reply.refuses, "code": reply.code}
             return JSONResponse({"error": code}, 400)
         if reply.status != 200:
             error = {"error": {"message": f"scripted {reply.status}", "type": "scripted"}}

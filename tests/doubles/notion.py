@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
@@ -72,6 +73,10 @@ class NotionServer(Served):
         self.bodies: dict[str, str] = {}
         self.asked: Counter[str] = Counter()
         self.is_shared, self.token = True, TOKEN
+        self.fail_at: tuple[str, int, Fault] | None = None
+        """An endpoint, which of its requests, and what it gets."""
+        self.unshared: set[str] = set()
+        self.truncated: set[str] = set()
         self.endless = False
         self.cursor_expires = False
         self._faults: deque[Fault] = deque()
@@ -101,6 +106,7 @@ class NotionServer(Served):
             },
         }
         self._touch(page_id)
+        self.rows[page_id]["created_time"] = self.rows[page_id]["last_edited_time"]
         return page_id
 
     def edit(self, page_id: str, **cells: Any) -> None:
@@ -123,8 +129,8 @@ class NotionServer(Served):
 
     def _touch(self, page_id: str) -> None:
         self._minute += 1
-        hours, minutes = divmod(self._minute, 60)
-        self.rows[page_id]["last_edited_time"] = f"2026-11-{1 + hours:02}T10:{minutes:02}:00.000Z"
+        days, minutes = divmod(self._minute, 60)
+        self.rows[page_id]["last_edited_time"] = f"2026-11-{1 + days:02}T10:{minutes:02}:00.000Z"
 
     # ---- what goes wrong
 
@@ -140,8 +146,11 @@ class NotionServer(Served):
 
     def _guarded(self, answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
-            self.asked[f"{request.method} {request.url.path.split('/')[2]}"] += 1
+            endpoint = f"{request.method} {request.url.path.split('/')[2]}"
+            self.asked[endpoint] += 1
             fault = self._always or (self._faults.popleft() if self._faults else None)
+            if self.fail_at and (endpoint, self.asked[endpoint]) == self.fail_at[:2]:
+                fault = self.fail_at[2]
             if fault is not None:
                 return await self._fault(fault)
             if "notion-version" not in request.headers:
@@ -194,7 +203,7 @@ class NotionServer(Served):
         size = body.get("page_size", 100)
         if unknown or not isinstance(size, int) or not 1 <= size <= 100:
             return error(400, "validation_error", f"body failed validation: {sorted(unknown)}")
-        live = [row for row in self.rows.values() if not row["in_trash"]]
+        live = [row for row in reversed(self.rows.values()) if not row["in_trash"]]
         start = 0
         if "start_cursor" in body:
             if self.cursor_expires:
@@ -215,10 +224,12 @@ class NotionServer(Served):
 
     async def _markdown(self, request: Request) -> Response:
         given = request.path_params["id"]
-        if not self.is_shared or given not in self.rows:
+        if not self.is_shared or given not in self.rows or given in self.unshared:
             return self._hidden("page", given)
         kept = "\n".join(line for line in self.bodies[given].splitlines() if line.strip())
-        content = {"object": "page_markdown", "id": given, "markdown": kept, "truncated": False}
+        escaped = re.sub(r"([*~`$\[\]<{}|^])", r"\\\1", kept)
+        cut = given in self.truncated
+        content = {"object": "page_markdown", "id": given, "markdown": escaped, "truncated": cut}
         return JSONResponse({**content, "unknown_block_ids": []})
 
 

@@ -208,8 +208,10 @@ def test_whom_the_provider_knows_and_we_do_not_let_in_stays_outside(provided):
 
 
 def test_only_a_providers_answer_may_come_from_another_sites_page(provided):
-    elsewhere = {"origin": "https://login.provider.test"}
+    callback = "/auth/oauth/azure-ad-hybrid/callback"
+    provider = {"origin": "https://login.microsoftonline.com"}
     with client(provided) as http:
-        answer = http.post("/auth/oauth/azure-ad-hybrid/callback", headers=elsewhere)
-        assert answer.status_code != 403
-        assert http.post("/api/v1/chat", json=ASK, headers=elsewhere).status_code == 403
+        assert http.post(callback, headers=provider).status_code != 403
+        assert http.post("/api/v1/chat", json=ASK, headers=provider).status_code == 403
+        elsewhere = {"origin": "https://evil.test"}
+        assert http.post(callback, headers=elsewhere).status_code == 403

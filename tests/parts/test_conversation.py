@@ -137,6 +137,20 @@ async def test_a_model_that_refuses_a_limit_is_asked_without_it_from_then_on(hou
     assert not {"max_tokens", "temperature"} & model.asked[-1].keys()
 
 
+async def test_first_requests_at_once_all_learn_what_the_model_refuses(house, model):
+    model.enqueue(*[Reply(refuses="max_tokens")] * 3)
+    results = await asyncio.gather(*(answered(house, f"{COLD_CALL} {n}") for n in range(3)))
+    assert {result.answer for result in results} == {"Start with the customer. Then decide."}
+
+
+async def test_a_value_that_is_too_large_is_not_taken_for_an_unknown_limit(house, model):
+    model.enqueue(Reply(refuses="temperature", code="invalid_value"))
+    with pytest.raises(LLMRefusedError):
+        await turn(house, COLD_CALL, temperature=2)
+    await turn(house, COLD_CALL, temperature=1)
+    assert model.asked[-1]["temperature"] == 1
+
+
 async def test_a_model_that_refuses_anything_else_is_not_asked_again(house, model):
     model.always(Reply(refuses="messages"))
     with pytest.raises(LLMRefusedError, match="'messages' is not supported"):

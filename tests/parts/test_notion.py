@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import httpx
 import pytest
+from notion_client.errors import HTTPResponseError
 
 from orchestra.errors import PersonaStoreError
 from orchestra.personas import notion, roster
 from orchestra.personas.files import PersonaFiles
 from orchestra.personas.kept import KeptTable
-from orchestra.personas.notion import NotionPersonas, notion_id
+from orchestra.personas.notion import NotionPersonas, _retry_after, notion_id, shown_id
 from orchestra.personas.roster import Roster
 from orchestra.settings import ROOT
-from tests.doubles.notion import TOKEN, Fault, NotionServer, add_persona, as_json
+from tests.doubles.notion import NUMBERS, TOKEN, Fault, NotionServer, add_persona, as_json
 
 SEED = ROOT / "personas_seed"
 REFUSALS = {
@@ -71,10 +73,9 @@ async def open_store(server, tmp_path):
     opened = []
 
     def store(reference=None, token=TOKEN):
-        table = KeptTable(tmp_path / "personas-notion.json")
-        opened.append(
-            NotionPersonas(token, reference or server.database_id, f"{server.url}/", table)
-        )
+        given = reference or server.database_id
+        table = KeptTable(tmp_path / "personas-notion.json", shown_id(given))
+        opened.append(NotionPersonas(token, given, f"{server.url}/", table))
         return opened[-1]
 
     yield store
@@ -333,3 +334,98 @@ async def test_words_of_a_row_can_neither_break_the_frame_nor_the_json(open_stor
     server.edit(server.page_ids["sophia"], Backstory=odd)
     read = await open_store().load()
     assert read.get("sophia").backstory == odd.strip()
+
+
+async def test_a_row_that_was_wrong_from_the_first_follows_its_edits(open_store, server):
+    server.edit(server.page_ids["sophia"], Humor=None)
+    store = open_store()
+    assert "a stand-in is used" in (await store.load()).problems[0]
+    server.edit(server.page_ids["sophia"], Backstory="Sophia counts stars.")
+    assert (await store.load()).get("sophia").backstory == "Sophia counts stars."
+    server.edit(server.page_ids["sophia"], Humor=0.3)
+    assert (await store.load()).problems == ()
+    server.edit(server.page_ids["sophia"], Humor=None, Backstory="Half an edit.")
+    assert (await store.load()).get("sophia").backstory == "Sophia counts stars."
+
+
+async def test_a_row_that_is_read_while_it_is_typed_gets_its_id_from_the_finished_name(
+    open_store, server
+):
+    store = open_store()
+    page_id = server.add("")
+    await store.load()
+    server.edit(page_id, Name="Z")
+    await store.load()
+    traits = dict.fromkeys(NUMBERS, 0.5)
+    server.edit(page_id, Name="Zoe", Role="Poet", Backstory="Writes at night.", **traits)
+    assert "zoe" in (await store.load()).ids
+
+
+async def test_one_page_that_cannot_be_read_is_its_own_problem(open_store, server):
+    store = open_store()
+    good = await store.load()
+    for trouble in (server.unshared, server.truncated):
+        trouble.add(server.page_ids["sophia"])
+        server.edit(server.page_ids["sophia"], Role="Half read")
+        read = await store.load()
+        assert read.get("sophia") == good.get("sophia")
+        assert len(read.problems) == 1
+        trouble.clear()
+    assert (await store.load()).get("sophia").role == "Half read"
+
+
+async def test_a_prompt_in_the_page_keeps_its_placeholders_and_its_own_headings(open_store, server):
+    body = "## Prompt\nFor [domain]: *now*\n### Rules\n[task]\n## Notes\nNobody reads this."
+    server.bodies[server.page_ids["karen"]] = body
+    server.edit(server.page_ids["karen"], **{"Prompt Template": ""})
+    template = (await open_store().load()).get("karen").template
+    assert template == "For [domain]: *now*\n### Rules\n[task]"
+
+
+async def test_who_was_there_first_keeps_name_and_subjects(open_store, server, shipped):
+    add_persona(server, shipped.get("sophia"))  # a copy, to try something
+    read = await open_store().load()
+    assert read.get("sophia").domains == shipped.get("sophia").domains
+    assert read.get("sophia-2").domains == ()
+
+
+async def test_another_table_is_not_taken_for_this_one(open_store, server, tmp_path):
+    await open_store().load()
+    other = KeptTable(tmp_path / "personas-notion.json", "another")
+    assert other.rows == {}
+    assert other.id_for("page", "Sophia", {"page"}) == "sophia"
+
+
+async def test_a_failing_page_ends_the_reading_of_the_others(open_store, server, shipped):
+    for number in range(60):
+        add_persona(server, shipped.get("karen").model_copy(update={"name": f"Helper {number}"}))
+    limited = Fault(429, "rate_limited", "Slow down.", (("retry-after", "9"),))
+    server.fail_at = ("GET pages", 10, limited)
+    with pytest.raises(PersonaStoreError, match="429") as caught:
+        await open_store().load()
+    assert caught.value.retry_after_seconds == 9
+    asked = server.asked["GET pages"]
+    await asyncio.sleep(0.3)
+    assert server.asked["GET pages"] == asked < 20
+
+
+@pytest.mark.parametrize(
+    ("said", "seconds"),
+    [
+        ("7", 7.0), ("0", 0.0), ("²", 0.0), ("soon", 0.0), ("-5", 0.0), ("nan", 0.0),
+        ("99999999", 3600.0), ("Wed, 21 Oct 2099 07:28:00 GMT", 3600.0),
+    ],
+)  # fmt: skip
+def test_retry_after_is_read_in_every_form_and_never_for_ever(said, seconds):
+    refused = HTTPResponseError("c", 429, "m", httpx.Headers({"retry-after": said.encode()}), "")
+    assert _retry_after(refused) == seconds
+
+
+async def test_a_store_that_fails_for_days_is_still_asked(server, open_store):
+    seconds = [0.0]
+    who = Roster(open_store(), ttl_seconds=300, clock=lambda: seconds[0])
+    await who.current()
+    for _ in range(1100):
+        who._failed("down")
+    server.edit(server.page_ids["karen"], Role="Closer")
+    assert (await who.reload()).get("karen").role == "Closer"

@@ -27,6 +27,9 @@ class ScriptedStore:
     def kept(self):
         return None
 
+    def distrust(self):
+        pass
+
     async def close(self):
         pass
 

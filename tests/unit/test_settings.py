@@ -152,10 +152,13 @@ def test_a_program_on_this_machine_knows_the_address(host, address):
         ("anna@firm.test, @lab.test", "ben@LAB.test", True),
         ("@lab.test", "ben@evil.test@lab.test.evil", False),
         ("@lab.test", "lab.test", False),
+        (",", "anybody", False),
+        ("github:anna", "anna", True),
+        ("google:anna", "anna", False),
     ],
 )
 def test_a_list_says_whom_a_provider_may_send(allowed, name, may):
-    assert read_settings(oauth_allowed=allowed).lets_in(name) is may
+    assert read_settings(oauth_allowed=allowed).lets_in(name, "github") is may
 
 
 def test_a_log_level_may_be_written_in_capitals(monkeypatch):

@@ -51,6 +51,11 @@ def test_a_reply_may_be_about_what_was_recalled():
     assert defect("I like turtles.", guard) == "off topic"
 
 
+def test_a_question_without_a_telling_word_asks_for_no_words_of_what_was_recalled():
+    guard = Guard(question="Why?", recalled="Wait for the summer.")
+    assert defect("People like it.", guard) is None
+
+
 def test_any_reply_is_on_topic_when_the_question_has_no_telling_word():
     assert defect("I like turtles.", Guard(question="What would you do with them?")) is None
 
