@@ -92,7 +92,7 @@ class ModelServer(Served):
         reply = self._script.popleft() if self._script else self._default
         if reply.html is not None:
             return HTMLResponse(reply.html, reply.status, reply.headers)
-        if reply.refuses:
+        if reply.refuses and reply.refuses in self.asked[-1]:
             message = f"Unsupported parameter: '{reply.refuses}' is not supported with this model."
             code = {"message": message, "param": reply.refuses, "code": reply.code}
             return JSONResponse({"error": code}, 400)

@@ -77,7 +77,7 @@ def told(http, shared_model):
 
 def test_an_edit_in_notion_is_heard_within_the_ttl_without_a_restart(http, notion, shared_model):
     notion.edit(notion.page_ids["sophia"], Backstory="Sophia counts whales.")
-    until = time.monotonic() + 10
+    until = time.monotonic() + 30
     while "counts whales" not in told(http, shared_model):
         assert time.monotonic() < until
 
@@ -199,7 +199,7 @@ def test_a_webhook_brings_an_edit_at_once_and_a_burst_is_one_reading(
     for number in range(20):
         assert deliver(patient, event(number)).json() == {"new": True}
         assert deliver(patient, event(number)).json() == {"new": False}
-    until = time.monotonic() + 3
+    until = time.monotonic() + 20
     while "counts stars" not in told(patient, shared_model):
         assert time.monotonic() < until
     assert notion.asked["POST data_sources"] == listings + 1

@@ -51,7 +51,7 @@ REFUSALS = {
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(notion, "REQUEST_SECONDS", 0.4)
+    monkeypatch.setattr(notion, "REQUEST_SECONDS", 1.5)
     monkeypatch.setattr(notion, "_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr(notion, "_LOOK_AGAIN_SECONDS", 0.01)
 
