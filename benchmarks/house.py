@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from orchestra.assembly import Orchestra, open_orchestra
+from orchestra.assembly import open_orchestra
+from orchestra.house import Orchestra
 from orchestra.settings import read_settings
 
 _MESSAGES = Path(__file__).with_name("routing.jsonl")

@@ -19,10 +19,10 @@ import numpy.typing as npt
 
 from benchmarks.house import messages, opened
 from benchmarks.table import Row, show, spread
-from orchestra.assembly import Orchestra
 from orchestra.conversation import RECALL_LIMIT, Conversation
 from orchestra.database import now
 from orchestra.evaluation import measure_recall, read_locomo
+from orchestra.house import Orchestra
 from orchestra.llm.chat import Reply
 from orchestra.llm.embedding import Vectors
 from orchestra.prompts.compose import FullComposer

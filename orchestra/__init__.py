@@ -4,6 +4,7 @@ A map of the house, from the street to the cellar. Imports only ever go down.
 
     cli, api, screen        the doors: terminal, HTTP, browser
     assembly                opens every part in order of use, closes them in reverse
+    house                   the opened parts by name, and how each of them is
     conversation            the journey of a message: route, recall, compose, stream, remember
     personas                who answers; edited by people while the house is open
     routing                 which of them a message is for

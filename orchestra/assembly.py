@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 
 from pydantic import SecretStr
 
@@ -17,7 +15,8 @@ from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
 from orchestra.database import Database, now
 from orchestra.environment import limit_threads, prepare_environment
-from orchestra.errors import LLMError, OrchestraError, StorageError
+from orchestra.errors import LLMError, StorageError
+from orchestra.house import Orchestra
 from orchestra.llm.chat import ChatModel
 from orchestra.llm.embedded import shipped_voices
 from orchestra.llm.embedding import Embedder
@@ -27,7 +26,8 @@ from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore
 from orchestra.personas.files import PersonaFiles
 from orchestra.personas.kept import KeptTable
-from orchestra.personas.notion import NotionPersonas, shown_id
+from orchestra.personas.notion.store import NotionPersonas
+from orchestra.personas.notion.wire import NotionWire, shown_id
 from orchestra.personas.roster import Roster
 from orchestra.personas.webhook import Webhook
 from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Turn
@@ -39,113 +39,6 @@ from orchestra.types.conversation import Route
 from orchestra.types.persona import GENERAL
 
 log = logging.getLogger(__name__)
-
-_STATUS_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class PartStatus:
-    """One part of the house, for health, doctor and people."""
-
-    part: str
-    ok: bool
-    detail: str
-    fix: str = ""
-
-
-@dataclass
-class Orchestra:
-    """The opened house."""
-
-    settings: Settings
-    database: Database
-    accounts: Accounts
-    roster: Roster
-    embedder: Embedder
-    vectors: VectorStore
-    memory: MemoryKeeper
-    conversation: Conversation
-    speaker: ChatModel | EmbeddedVoices
-    lessons: Lessons
-    webhook: Webhook | None = None
-    """Set where personas live in Notion."""
-    warming: asyncio.Task[None] | None = None
-    warming_error: str | None = None
-    _status: list[PartStatus] = field(default_factory=list)
-    _looked_at: float | None = None
-    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    @property
-    def is_warm(self) -> bool:
-        """Whether everything that is loaded in the background is there."""
-        return self.warming is not None and self.warming.done() and self.warming_error is None
-
-    async def warm(self) -> None:
-        """Wait for what is loaded in the background.
-
-        Raises:
-            OrchestraError: a part could not be loaded.
-        """
-        if self.warming is not None:
-            await asyncio.shield(self.warming)
-
-    async def status(self) -> list[PartStatus]:
-        """Each part: what it is, whether it works, how to mend it; looked at every few seconds.
-
-        Whoever asks meanwhile gets the same answer: it costs a request to the model server.
-        """
-        async with self._looking:
-            if self._looked_at is None or time.monotonic() - self._looked_at > _STATUS_SECONDS:
-                self._status = await self._look()
-                self._looked_at = time.monotonic()
-            return self._status
-
-    async def _look(self) -> list[PartStatus]:
-        personas = self.roster.status()
-        wrong = [f"last error: {personas.last_error}"] if personas.last_error else []
-        wrong += personas.problems
-        known = f"{personas.source}, revision {personas.revision}, {personas.age_seconds:.0f} s old"
-        parts = [
-            PartStatus(
-                "personas",
-                not wrong,
-                "; ".join([known, *wrong]),
-                "Mend what it names; personas are read again within the TTL, or at "
-                "'orchestra personas reload'."
-                if wrong
-                else "",
-            ),
-            await self._checked("database", self._check_database, "See the message."),
-            await self._checked("vectors", self._check_vectors, "Run 'orchestra doctor --repair'."),
-            await self._checked("model", self.speaker.check, "See the message, then try again."),
-        ]
-        if self.is_warm:
-            parts.append(PartStatus("embeddings", ok=True, detail=self.embedder.name))
-        else:
-            detail = self.warming_error or f"{self.embedder.name}, loading"
-            fix = "Run 'make setup'." if self.warming_error else "Wait a little."
-            parts.append(PartStatus("embeddings", ok=False, detail=detail, fix=fix))
-        return parts
-
-    async def _check_database(self) -> str:
-        await self.database.check()
-        return self.database.description
-
-    async def _check_vectors(self) -> str:
-        vectors = await self.vectors.check()
-        late = f"; {self.memory.indexing_error}" if self.memory.indexing_error else ""
-        return f"{self.vectors.description}, {vectors} vectors{late}"
-
-    async def _checked(
-        self, part: str, check: Callable[[], Awaitable[str]], fix: str
-    ) -> PartStatus:
-        try:
-            async with asyncio.timeout(10):
-                return PartStatus(part, ok=True, detail=await check())
-        except (OrchestraError, TimeoutError) as exc:
-            return PartStatus(
-                part, ok=False, detail=str(exc) or "no answer within 10 seconds", fix=fix
-            )
 
 
 @asynccontextmanager
@@ -271,9 +164,8 @@ def open_roster(settings: Settings) -> Roster:
     if not settings.uses_notion:
         return Roster(files, settings.persona_ttl_seconds)
     notion = NotionPersonas(
-        token=_secret(settings.notion_api_key) or "",
+        NotionWire(_secret(settings.notion_api_key) or "", str(settings.notion_base_url)),
         reference=settings.notion_personas_db_id,
-        base_url=str(settings.notion_base_url),
         kept=KeptTable(
             settings.data_dir / "personas-notion.json", shown_id(settings.notion_personas_db_id)
         ),

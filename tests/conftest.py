@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from orchestra.assembly import Orchestra, open_orchestra
+from orchestra.assembly import open_orchestra
+from orchestra.house import Orchestra
 from orchestra.settings import ROOT, Settings
 from tests.doubles.llm import ModelServer
 

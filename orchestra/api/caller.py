@@ -11,8 +11,8 @@ from fastapi import Depends, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from orchestra import screen
-from orchestra.assembly import Orchestra
 from orchestra.errors import SignInError, StorageError
+from orchestra.house import Orchestra
 
 LOCAL_USER = "local"
 """The one person of a server without sign-in."""

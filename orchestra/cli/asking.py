@@ -12,7 +12,7 @@ import typer
 from orchestra.cli.command import AsJson, UserName, json_lines, with_house
 
 if TYPE_CHECKING:
-    from orchestra.assembly import Orchestra
+    from orchestra.house import Orchestra
     from orchestra.types.conversation import Answered
 
 
@@ -50,12 +50,13 @@ def route(
     """Say whom a message, or each message of a file, is for."""
     from orchestra.types.conversation import Message
 
-    if (message is None) == (file is None):
+    if message is not None and file is None:
+        texts = [message]
+    elif file is not None and message is None:
+        texts = [line["text"] for line in json_lines(file, "text")]
+    else:
         usage = "Give a message or --file, not both and not neither."
         raise typer.BadParameter(usage)
-    texts = (
-        [message] if message is not None else [line["text"] for line in json_lines(file, "text")]
-    )
 
     async def run(house: Orchestra) -> None:
         for text in texts:

@@ -17,7 +17,7 @@ from orchestra.logs import set_up_logging
 from orchestra.settings import Settings, read_settings, unknown_variables
 
 if TYPE_CHECKING:
-    from orchestra.assembly import Orchestra
+    from orchestra.house import Orchestra
 
 
 log = logging.getLogger(__name__)
@@ -57,13 +57,12 @@ def with_house(
     asyncio.run(opened())
 
 
-def json_lines(path: Path | None, *keys: str) -> list[dict[str, Any]]:
+def json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:
     """The objects of a JSON lines file.
 
     Raises:
         EvaluationError: the file cannot be read, or a line lacks a key.
     """
-    assert path is not None  # noqa: S101  # callers have checked
     lines, number = [], 0
     try:
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):

@@ -12,7 +12,7 @@ import typer
 from orchestra.cli.command import AsJson, json_lines, with_house
 
 if TYPE_CHECKING:
-    from orchestra.assembly import Orchestra
+    from orchestra.house import Orchestra
 
 
 app = typer.Typer(help="Measure routing and memory on files.", no_args_is_help=True)

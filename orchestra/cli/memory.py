@@ -10,7 +10,7 @@ import typer
 from orchestra.cli.command import AsJson, UserName, with_house
 
 if TYPE_CHECKING:
-    from orchestra.assembly import Orchestra
+    from orchestra.house import Orchestra
     from orchestra.types.conversation import Memory
 
 

@@ -8,6 +8,7 @@ prefix keeps the first token fast.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import importlib.util
 import json
@@ -103,7 +104,8 @@ class EmbeddedServer:
                 return self._serve(xllamacpp, merged, AdapterScales(0.0, -ADAPTER_SCALE))
             except LLMUnavailableError as exc:
                 address = self._serve(xllamacpp, base, AdapterScales(ADAPTER_SCALE, 0.0))
-                merged.unlink(missing_ok=True)  # it was to blame, and is made anew next time
+                with contextlib.suppress(OSError):
+                    merged.unlink()  # it was to blame, and is made anew next time
                 log.warning("%s is of no use, the voices are slower without it: %s", merged, exc)
                 return address
         return self._serve(xllamacpp, base, AdapterScales(ADAPTER_SCALE, 0.0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +48,7 @@ def merged_weights(base: Path, adapter: Path, scale: float) -> Path | None:
                 part = path.with_suffix(".part")
                 _merge(base, adapter, scale, part)
                 part.replace(path)  # never a half-written file
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, LookupError) as exc:
         log.warning("%s cannot be made (%s); the voices are slower without it", path, exc)
         return None
     return path
@@ -70,25 +70,31 @@ def _merge(base: Path, adapter: Path, scale: float, target: Path) -> None:
         raise ValueError(message)
     writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
     _copy_metadata(reader, writer)
-    _write_directory(reader, writer)
+    _write_directory(reader, writer, names)
     for tensor in reader.tensors:
         data = tensor.data
-        if _is_quantised(tensor):
+        if tensor.name in names:
             weights = gguf.dequantize(data, tensor.tensor_type).astype(np.float32)
-            if tensor.name in names:
-                weights += delta(tensor.name)
-            data = gguf.quantize(weights, gguf.GGMLQuantizationType.Q8_0)
+            data = gguf.quantize(weights + delta(tensor.name), gguf.GGMLQuantizationType.Q8_0)
         writer.write_tensor_data(np.ascontiguousarray(data))
     writer.close()
 
 
-def _write_directory(reader: gguf.GGUFReader, writer: gguf.GGUFWriter) -> None:
-    """Say what tensors will follow, so that two of them are never in memory."""
+def _write_directory(
+    reader: gguf.GGUFReader, writer: gguf.GGUFWriter, changed: Collection[str]
+) -> None:
+    """Say what tensors will follow, so that two of them are never in memory.
+
+    Args:
+        reader: The weights.
+        writer: Where they go.
+        changed: Names of the tensors that become Q8_0; the others stay as they are.
+    """
     import gguf  # noqa: PLC0415  # as in `_merge`
 
     to, f32, f16 = (gguf.GGMLQuantizationType[kind] for kind in ("Q8_0", "F32", "F16"))
     for tensor in reader.tensors:
-        kind = to if _is_quantised(tensor) else tensor.tensor_type
+        kind = to if tensor.name in changed else tensor.tensor_type
         shape = [int(length) for length in reversed(tensor.shape)]
         if kind in {f32, f16}:
             plain = np.dtype(np.float32 if kind == f32 else np.float16)
@@ -132,8 +138,3 @@ def _copy_metadata(reader: gguf.GGUFReader, writer: gguf.GGUFWriter) -> None:
         inner = field.types[-1] if kind == gguf.GGUFValueType.ARRAY else None
         writer.add_key_value(key, field.contents(), kind, inner)
     writer.add_file_type(gguf.LlamaFileType.MOSTLY_Q8_0)
-
-
-def _is_quantised(tensor: gguf.ReaderTensor) -> bool:
-    """Whether it is one of the large matrices; embeddings and norms stay as they are."""
-    return bool(tensor.tensor_type.name == "Q4_1")

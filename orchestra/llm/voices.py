@@ -13,13 +13,13 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from orchestra.errors import LLMError, LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
 from orchestra.llm.embedded import MODEL_NAME, AdapterScales, EmbeddedServer
-from orchestra.types.conversation import ChatTurn, Guard, Prompt, Usage
+from orchestra.types.conversation import ChatTurn, Guard, Prompt
 
 RETRY_BUDGET_SECONDS = 2.0
 """A reply that took longer than this is not asked for again."""
@@ -220,14 +220,11 @@ class _Wire:
 
 
 @dataclass
-class _Draft:
+class _Draft(Reply):
     """A reply as far as it got."""
 
-    text: str = ""
     broken_off: bool = False
     """Whether what came next must not be shown."""
-    finished: bool = False
-    usage: Usage = field(default_factory=Usage)
 
     def take(self, words: str, guard: Guard) -> bool:
         """Add words, unless they must not be shown."""

@@ -1,18 +1,24 @@
-"""All of one owner's memories, ready to be scored, without their words."""
+"""All of an owner's memories, ready to be scored, without their words."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
 
-from orchestra.llm.embedding import Vectors
+from orchestra.llm.embedding import Embedder, Vectors
 from orchestra.memory.ranking import Chain
-from orchestra.types.memory import NOTHING, Outline, Version
+from orchestra.memory.records import MemoryRecords
+from orchestra.memory.vectors import VectorStore
+from orchestra.types.memory import NOTHING, Outline, Owner, Version
 
 _SPARE_ROWS = 64
+_OWNERS_IN_MEMORY = 256
 
 
 class Shelf:
@@ -78,6 +84,55 @@ class Shelf:
         places = [self._without_vector.pop(memory_id) for memory_id in new]
         if new:
             self._room[places] = np.array([known[memory_id] for memory_id in new])
+
+
+class Shelves:
+    """The shelves of the owners who were last asked about, each as new as it has to be."""
+
+    def __init__(self, records: MemoryRecords, vectors: VectorStore, embedder: Embedder) -> None:
+        self._records = records
+        self._vectors = vectors
+        self._embedder = embedder
+        self._shelves: OrderedDict[Owner, Shelf] = OrderedDict()
+        self._loading: WeakValueDictionary[Owner, asyncio.Lock] = WeakValueDictionary()
+
+    async def of(self, owner: Owner, version: Version) -> Shelf:
+        """The owner's shelf of this version or a later one; whoever comes first loads it."""
+        shelf = self._shelves.get(owner)
+        if shelf is None or shelf.version != version:
+            async with self._loading.setdefault(owner, asyncio.Lock()):
+                shelf = self._shelves.get(owner)
+                if shelf is None or shelf.version != version:
+                    shelf = await self._brought_up_to_date(owner, shelf)
+                    self._shelves[owner] = shelf
+            if len(self._shelves) > _OWNERS_IN_MEMORY:
+                self._shelves.popitem(last=False)
+        if owner in self._shelves:
+            self._shelves.move_to_end(owner)
+        return shelf
+
+    def drop(self, user_id: str | None) -> None:
+        """Forget the shelves of a person; None: of everybody."""
+        for owner in [one for one in self._shelves if user_id in {None, one.user_id}]:
+            del self._shelves[owner]
+
+    async def _brought_up_to_date(self, owner: Owner, old: Shelf | None) -> Shelf:
+        """Add what is new to a shelf; where something else changed, fill another."""
+        shelf = old or Shelf(self._embedder.width)
+        version, rows = await self._records.outline(owner, after=shelf.version.newest)
+        known: dict[str, Vectors] = {}
+        if not shelf.grows_to(version, rows):
+            version, rows = await self._records.outline(owner)
+            known = shelf.vectors_of([row.id for row in rows])
+            shelf = Shelf(self._embedder.width)
+        if version.indexed > shelf.with_vector + len(known):
+            missing = [one for one in (row.id for row in rows) if one not in known]
+            wanted = None if old is None else [*shelf.without_vector, *missing]
+            known |= await self._vectors.of_person(owner.persona_id, owner.user_id, wanted)
+        shelf.add(rows)
+        shelf.put_vectors(known)
+        shelf.version = version
+        return shelf
 
 
 def _timestamp(when: datetime) -> float:

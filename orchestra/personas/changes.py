@@ -15,6 +15,8 @@ _WORDS = {
     "starters": "starters",
     "accent": "colour",
     "avatar": "avatar",
+    "icon": "icon",
+    "card": "character card",
 }
 
 

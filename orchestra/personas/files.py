@@ -112,6 +112,7 @@ def write_persona(persona: Persona) -> str:
         "starters": list(persona.starters),
         "traits": persona.traits.model_dump(),
     }
+    head |= {name: said for name in ("icon", "card") if (said := getattr(persona, name))}
     front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000)
     examples = "\n\n".join(f"{_quoted(item.message)}\n\n{item.reply}" for item in persona.examples)
     return (

@@ -53,13 +53,12 @@ class KeptTable:
         """
         if page_id in self._ids:
             return self._ids[page_id]
-        plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "persona"
-        plain = plain if plain[0].isalpha() else f"p-{plain}"
+        plain = plain_id(name)
         taken = {one for page, one in self._ids.items() if page in present}
-        wanted, number = plain[:36], 1
+        wanted, number = plain, 1
         while wanted in taken:
             number += 1
-            wanted = f"{plain[:36]}-{number}"
+            wanted = f"{plain}-{number}"
         return wanted
 
     def keep_id(self, page_id: str, persona_id: str) -> None:
@@ -92,6 +91,12 @@ class KeptTable:
             part.replace(self._path)
         except OSError as exc:
             log.warning("%s cannot be written, a start in an outage will miss it: %s", part, exc)
+
+
+def plain_id(name: str) -> str:
+    """The id that a persona of this name gets."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "persona"
+    return (plain if plain[0].isalpha() else f"p-{plain}")[:36]
 
 
 def _persona(fields: dict[str, Any]) -> Persona:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -91,11 +90,12 @@ class Roster:
         return self._personas
 
     async def reload(self) -> Personas:
-        """Read the personas now; joins a refresh that is already on its way.
+        """Read the personas now: what comes back was asked for after this was called.
 
         Raises:
             PersonaError: they could not be read; the last good set stays in use.
         """
+        await self._end_of_refresh()  # it may have read what was there before
         return await asyncio.shield(self._start_refresh())
 
     def reload_soon(self) -> None:
@@ -109,10 +109,12 @@ class Roster:
         while self._nudged:
             await asyncio.sleep(max(_MOMENT_SECONDS, self._not_before - self._clock()))
             self._nudged = False
-            if self._refresh is not None:  # one under way may have read what was there before
-                await asyncio.wait([self._refresh])
-            with contextlib.suppress(PersonaError):  # told in the log and the status
-                await self.reload()
+            await self._end_of_refresh()
+            await asyncio.wait([self._start_refresh()])  # a failure is in the log and the status
+
+    async def _end_of_refresh(self) -> None:
+        if self._refresh is not None:
+            await asyncio.wait([self._refresh])
 
     async def _first(self) -> Personas:
         """The first personas of this process, from wherever they can be had.
@@ -123,21 +125,21 @@ class Roster:
         try:
             return await self._read_in_time()
         except PersonaError:
-            found = self._personas or self._store.kept()  # somebody else may have found some
-            if found is None and self._fallback is None:
+            known = self._personas or self._store.kept()  # somebody else may have found some
+            if known is not None:
+                log.warning("%s: what was read before answers meanwhile", self._store.source)
+            elif self._fallback is not None:
+                known = await self._fallback.load()
+                log.error(  # noqa: TRY400  # the log has the cause already
+                    "%s CANNOT BE READ AND WAS NEVER READ BEFORE: the personas of %s answer "
+                    "instead",
+                    self._store.source,
+                    self._fallback.source,
+                )
+            else:
                 raise
-        if found is not None:
-            log.warning("%s: what was read before answers meanwhile", self._store.source)
-        elif self._fallback is not None:
-            found = await self._fallback.load()
-            log.error(
-                "%s CANNOT BE READ AND WAS NEVER READ BEFORE: the personas of %s answer instead",
-                self._store.source,
-                self._fallback.source,
-            )
-        self._personas = self._personas or found
-        assert self._personas is not None  # noqa: S101  # one of the two was there
-        return self._personas
+            self._personas = self._personas or known
+            return self._personas
 
     async def _read_in_time(self) -> Personas:
         """Read the personas, and do not wait for ever.
@@ -148,7 +150,7 @@ class Roster:
         """
         try:
             async with asyncio.timeout(_FIRST_SECONDS):
-                return await self.reload()
+                return await asyncio.shield(self._start_refresh())
         except TimeoutError as exc:
             message = f"{self._store.source} is silent."
             raise PersonaStoreError(message) from exc
@@ -187,7 +189,8 @@ class Roster:
         try:
             fresh = await self._store.load()
         except PersonaError as exc:
-            self._failed(str(exc), getattr(exc, "retry_after_seconds", 0.0))
+            wanted = exc.retry_after_seconds if isinstance(exc, PersonaStoreError) else 0.0
+            self._failed(str(exc), wanted)
             kept = "the last good personas stay in use" if self._personas else "there are none yet"
             log.warning("Personas were not reloaded, %s: %s", kept, exc)
             raise

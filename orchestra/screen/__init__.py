@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 from starlette.routing import Mount
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from orchestra.screen.history import History
 
 
 _mounted = False
@@ -78,28 +80,23 @@ def on_start_and_stop(
 
 async def rate(person: str, step_id: str, value: int, comment: str | None) -> str | None:
     """Keep a person's thumb on an answer; returns its id, or None if the answer is not theirs."""
-    from chainlit.data import get_data_layer  # noqa: PLC0415  # see the module's docstring
-
-    history: Any = get_data_layer()
-    kept: str | None = await history.rate(person, step_id, value, comment)
-    return kept
+    return await _history().rate(person, step_id, value, comment)
 
 
 async def unrate(person: str, thumb_id: str) -> bool:
     """Take a person's thumb back; False if it is not theirs."""
-    from chainlit.data import get_data_layer  # noqa: PLC0415  # see the module's docstring
-
-    history: Any = get_data_layer()
-    return bool(await history.unrate(person, thumb_id))
+    return await _history().unrate(person, thumb_id)
 
 
 async def close() -> None:
     """Finish what the screen still has to write; a mounted app gets no lifespan of its own."""
+    await _history().close()
+
+
+def _history() -> History:
     from chainlit.data import get_data_layer  # noqa: PLC0415  # see the module's docstring
 
-    history = get_data_layer()
-    if history is not None:
-        await history.close()
+    return cast("History", get_data_layer())
 
 
 def sign_in_is_on() -> bool:

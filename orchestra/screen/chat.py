@@ -23,6 +23,7 @@ from chainlit.types import ThreadDict
 
 from orchestra import assembly
 from orchestra.errors import OrchestraError
+from orchestra.house import Orchestra
 from orchestra.personas.changes import changes_between
 from orchestra.screen import sign_in, steps
 from orchestra.screen.history import History
@@ -50,8 +51,8 @@ def _folder_of(session: BaseSession) -> Path:
 BaseSession.files_dir = property(_folder_of)  # type: ignore[assignment, method-assign]  # see above
 # Chainlit stands still for a millisecond, with everybody's conversations, whenever it makes a
 # message or a step, so that no two have the same time; microseconds tell them apart as well.
-for module in (message_module, step_module):
-    module.time = SimpleNamespace(sleep=lambda _seconds: None)  # type: ignore[attr-defined]  # see above
+_no_sleep = SimpleNamespace(sleep=lambda _seconds: None)
+message_module.time = step_module.time = _no_sleep  # type: ignore[assignment, attr-defined]  # see above
 # "system" is not accepted by config.toml, though the page knows it.
 config.ui.default_theme = "system"
 sign_in.register()
@@ -215,7 +216,7 @@ async def _show_memory(wanted: str) -> None:
     await cl.Message("What the personas remember about you: Memory", elements=[panel]).send()
 
 
-async def _prepare_composer(house: assembly.Orchestra) -> None:
+async def _prepare_composer(house: Orchestra) -> None:
     personas = await house.conversation.personas()
     cl.user_session.set("personas", personas)
     chosen = cl.context.session.chat_settings or {}

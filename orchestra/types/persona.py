@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import (
@@ -38,6 +39,10 @@ Score = Annotated[float, BeforeValidator(_no_yes_or_no), Field(ge=0, le=1)]
 
 def _one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+def _as_json(card: object) -> object:
+    return json.dumps(card, ensure_ascii=False) if isinstance(card, dict) else card
 
 
 Line = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
@@ -90,6 +95,11 @@ class Persona(Frozen):
     examples: tuple[Example, ...] = ()
     starters: tuple[Line, ...] = ()
     """Questions offered on the welcome page."""
+    icon: str = Field(default="", max_length=16)
+    """An emoji that is drawn where there is no avatar."""
+    card: Annotated[str, BeforeValidator(_as_json)] = ""
+    """The character card it was imported from, as JSON: what we have no use for is kept for
+    whoever exports it again."""
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic documents this very ignore
     @property
@@ -143,6 +153,26 @@ class Personas(Frozen):
                 if wanted in persona.domains:
                     return persona
         return self.members[0]
+
+
+def without_clashes(members: Sequence[Persona]) -> tuple[list[Persona], list[str]]:
+    """The personas with each subject left to whoever has it first, and what was taken away."""
+    owners: dict[str, str] = {}
+    served, taken = [], []
+    for one in members:
+        clash = [domain for domain in one.domains if domain in owners]
+        taken += [f"{one.name}: '{what}' already belongs to {owners[what]}." for what in clash]
+        own = tuple(domain for domain in one.domains if domain not in owners)
+        owners |= dict.fromkeys(own, one.name)
+        served.append(one.model_copy(update={"domains": own}) if clash else one)
+    return served, taken
+
+
+def same_words(one: Persona, other: Persona) -> bool:
+    """Whether two versions differ in nothing but the layout of their text."""
+    dumps = (persona.model_dump(exclude={"revision"}) for persona in (one, other))
+    first, second = (_without_layout(dump) for dump in dumps)
+    return first == second
 
 
 def placeholders(template: str) -> tuple[str, ...]:

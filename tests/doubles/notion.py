@@ -1,4 +1,4 @@
-"""Notion on loopback, as strict as the real one: one table of personas, and faults on demand.
+"""Notion on loopback, as strict as the real one: tables of personas, and faults on demand.
 
 Words of errors, shapes of answers and minute-rounded times as recorded from the API 2025-09-03.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
+import time
 import uuid
 from collections import Counter, deque
 from collections.abc import Callable
@@ -19,6 +19,17 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from tests.doubles.notion_content import (
+    RefusedError,
+    block,
+    cell,
+    checked_blocks,
+    checked_cells,
+    markdown,
+    parsed,
+    refuse,
+    typed,
+)
 from tests.doubles.served import Served
 
 TOKEN = "ntn_for_tests"
@@ -58,68 +69,100 @@ class NotionServer(Served):
         super().__init__(
             Starlette(
                 routes=[
-                    Route("/v1/databases/{id}", self._guarded(self._database)),
-                    Route("/v1/data_sources/{id}", self._guarded(self._data_source)),
-                    Route(
-                        "/v1/data_sources/{id}/query", self._guarded(self._query), methods=["POST"]
-                    ),
-                    Route("/v1/pages/{id}/markdown", self._guarded(self._markdown)),
+                    self._route("users/me", self._me),
+                    self._route("databases", self._create_database, "POST"),
+                    self._route("databases/{id}", self._database),
+                    self._route("data_sources/{id}", self._data_source, "GET", "PATCH"),
+                    self._route("data_sources/{id}/query", self._query, "POST"),
+                    self._route("pages", self._create_page, "POST"),
+                    self._route("pages/{id}", self._page, "GET", "PATCH"),
+                    self._route("pages/{id}/markdown", self._markdown, "GET", "PATCH"),
+                    self._route("blocks/{id}/children", self._children, "GET", "PATCH"),
+                    self._route("blocks/{id}", self._block, "DELETE"),
                     Route("/{path:path}", self._guarded(self._nowhere)),
                 ]
             )
         )
-        self.database_id, self.data_source_id = str(uuid.uuid4()), str(uuid.uuid4())
+        self.parent_page_id = str(uuid.uuid4())
+        self.databases: dict[str, str] = {}
+        """Each with its data source."""
+        self.schemas: dict[str, dict[str, dict[str, Any]]] = {}
+        """By data source: the columns by name."""
+        self.database_id = self.add_table({name: {kind: {}} for name, kind in KINDS.items()})
+        self.data_source_id = self.databases[self.database_id]
         self.rows: dict[str, dict[str, Any]] = {}
-        self.bodies: dict[str, str] = {}
+        self.pages: dict[str, list[dict[str, Any]]] = {}
+        """By page: its blocks."""
         self.asked: Counter[str] = Counter()
         self.is_shared, self.token = True, TOKEN
         self.fail_at: tuple[str, int, Fault] | None = None
         """An endpoint, which of its requests, and what it gets."""
         self.unshared: set[str] = set()
         self.truncated: set[str] = set()
+        self.knows_markdown = True
+        self.may_write = True
+        self.per_second = 0
+        """How many requests a second are answered; 0: all."""
         self.endless = False
         self.cursor_expires = False
         self._faults: deque[Fault] = deque()
         self._always: Fault | None = None
         self._minute = 0
+        self._answered: deque[float] = deque()
 
     # ---- what people do in the browser
 
+    def add_table(self, columns: dict[str, Any]) -> str:
+        """A person makes a table; returns the database's id."""
+        database_id, data_source_id = str(uuid.uuid4()), str(uuid.uuid4())
+        self.databases[database_id] = data_source_id
+        self.schemas[data_source_id] = {}
+        self._add_columns(data_source_id, columns)
+        return database_id
+
     def add(self, name: str, body: str = "", **cells: Any) -> str:
         """A person adds a row; returns the page's id."""
-        page_id = str(uuid.uuid4())
-        self.bodies[page_id] = body
         values = {"Name": name, "Active": True, "Domains": [], **cells}
-        self.rows[page_id] = {
-            "object": "page",
-            "id": page_id,
-            "parent": {
-                "type": "data_source_id",
-                "data_source_id": self.data_source_id,
-                "database_id": self.database_id,
-            },
-            "icon": None,
-            "in_trash": False,
-            "archived": False,
-            "properties": {
-                column: cell(KINDS[column], values.get(column), column) for column in KINDS
-            },
+        schema = self.schemas[self.data_source_id]
+        properties = {
+            column: cell(one["type"], values.get(column), one["id"])
+            for column, one in schema.items()
         }
+        return self._add_page(self.data_source_id, properties, None, typed(body))
+
+    def write(self, page_id: str, body: str) -> None:
+        """A person types a page anew."""
+        self.pages[page_id] = typed(body)
         self._touch(page_id)
-        self.rows[page_id]["created_time"] = self.rows[page_id]["last_edited_time"]
-        return page_id
 
     def edit(self, page_id: str, **cells: Any) -> None:
         """A person types into cells; a ready-made cell is taken as it is."""
+        schema = self.schemas[self.rows[page_id]["parent"]["data_source_id"]]
         for column, value in cells.items():
             ready = isinstance(value, dict) and "type" in value
+            column_id = schema[column]["id"]
             self.rows[page_id]["properties"][column] = (
-                {"id": column, **value} if ready else cell(KINDS[column], value, column)
+                {"id": column_id, **value}
+                if ready
+                else cell(schema[column]["type"], value, column_id)
             )
         self._touch(page_id)
 
+    def set_icon(self, page_id: str, emoji: str) -> None:
+        """A person picks an icon for the page."""
+        self.rows[page_id]["icon"] = {"type": "emoji", "emoji": emoji}
+        self._touch(page_id)
+
+    def remove_column(self, column: str) -> None:
+        """A person deletes a column."""
+        del self.schemas[self.data_source_id][column]
+        for row in self.rows.values():
+            row["properties"].pop(column, None)
+
     def rename(self, column: str, name: str) -> None:
         """A person renames a column: its id stays."""
+        schema = self.schemas[self.data_source_id]
+        schema[name] = schema.pop(column)
         for row in self.rows.values():
             row["properties"][name] = row["properties"].pop(column)
 
@@ -131,6 +174,40 @@ class NotionServer(Served):
         self._minute += 1
         days, minutes = divmod(self._minute, 60)
         self.rows[page_id]["last_edited_time"] = f"2026-11-{1 + days:02}T10:{minutes:02}:00.000Z"
+
+    def _add_columns(self, data_source_id: str, columns: dict[str, Any]) -> None:
+        for name, given in columns.items():
+            kind = next(one for one in given if one not in {"name", "description", "type"})
+            self.schemas[data_source_id][name] = {
+                "id": "title" if kind == "title" else f"c{uuid.uuid4().hex[:4]}",
+                "name": name,
+                "description": given.get("description"),
+                "type": kind,
+                kind: given[kind],
+            }
+
+    def _add_page(
+        self, data_source_id: str, properties: Any, icon: Any, blocks: list[dict[str, Any]]
+    ) -> str:
+        page_id = str(uuid.uuid4())
+        database_id = next(one for one, two in self.databases.items() if two == data_source_id)
+        self.pages[page_id] = blocks
+        self.rows[page_id] = {
+            "object": "page",
+            "id": page_id,
+            "parent": {
+                "type": "data_source_id",
+                "data_source_id": data_source_id,
+                "database_id": database_id,
+            },
+            "icon": icon,
+            "in_trash": False,
+            "archived": False,
+            "properties": properties,
+        }
+        self._touch(page_id)
+        self.rows[page_id]["created_time"] = self.rows[page_id]["last_edited_time"]
+        return page_id
 
     # ---- what goes wrong
 
@@ -144,6 +221,9 @@ class NotionServer(Served):
 
     # ---- what the API answers
 
+    def _route(self, path: str, answer: Callable[[Request], Any], *methods: str) -> Route:
+        return Route(f"/v1/{path}", self._guarded(answer), methods=list(methods or ("GET",)))
+
     def _guarded(self, answer: Callable[[Request], Any]) -> Callable[[Request], Any]:
         async def guarded(request: Request) -> Response:
             endpoint = f"{request.method} {request.url.path.split('/')[2]}"
@@ -153,15 +233,44 @@ class NotionServer(Served):
                 fault = self.fail_at[2]
             if fault is not None:
                 return await self._fault(fault)
-            if "notion-version" not in request.headers:
-                said = "Notion-Version header failed validation: it should be defined."
-                return error(400, "missing_version", said)
-            if request.headers.get("authorization") != f"Bearer {self.token}":
-                return error(401, "unauthorized", "API token is invalid.")
-            result: Response = await answer(request)
+            refused = self._refused(request)
+            if refused is not None:
+                return refused
+            try:
+                result: Response = await answer(request)
+            except RefusedError as exc:
+                return error(400, "validation_error", str(exc))
             return result
 
         return guarded
+
+    def _refused(self, request: Request) -> Response | None:
+        if "notion-version" not in request.headers:
+            said = "Notion-Version header failed validation: it should be defined."
+            return error(400, "missing_version", said)
+        if request.headers.get("authorization") != f"Bearer {self.token}":
+            return error(401, "unauthorized", "API token is invalid.")
+        if self._is_too_fast():
+            said = "You have been rate limited. Please try again in a few minutes."
+            return error(429, "rate_limited", said, {"retry-after": "1"})
+        if self._writes(request) and not self.may_write:
+            said = "Insufficient permissions for this endpoint."
+            return error(403, "restricted_resource", said)
+        if not self.knows_markdown and request.url.path.endswith("/markdown"):
+            return error(400, "invalid_request_url", "Invalid request URL.")
+        return None
+
+    def _writes(self, request: Request) -> bool:
+        return request.method != "GET" and not request.url.path.endswith("/query")
+
+    def _is_too_fast(self) -> bool:
+        now = time.monotonic()
+        while self._answered and self._answered[0] < now - 1:
+            self._answered.popleft()
+        if self.per_second and len(self._answered) >= self.per_second:
+            return True
+        self._answered.append(now)
+        return False
 
     async def _fault(self, fault: Fault) -> Response:
         while fault.hang and not self.released.is_set():
@@ -182,28 +291,121 @@ class NotionServer(Served):
         )
         return error(404, "object_not_found", said)
 
+    async def _me(self, _request: Request) -> Response:
+        bot = {"owner": {"type": "workspace", "workspace": True}, "workspace_name": "Acme"}
+        return JSONResponse({"object": "user", "name": "orchestra", "type": "bot", "bot": bot})
+
+    async def _create_database(self, request: Request) -> Response:
+        body = await _body(request, {"parent", "title", "icon", "initial_data_source", "is_inline"})
+        if not self.is_shared or body["parent"].get("page_id") != self.parent_page_id:
+            return self._hidden("page", str(body["parent"].get("page_id")))
+        columns = body["initial_data_source"]["properties"]
+        if sum("title" in one for one in columns.values()) != 1:
+            refuse("Title is not provided")
+        return self._shown_database(self.add_table(columns))
+
     async def _database(self, request: Request) -> Response:
         given = request.path_params["id"]
-        if not self.is_shared or given != self.database_id:
+        if not self.is_shared or given not in self.databases:
             return self._hidden("database", given)
-        sources = [{"id": self.data_source_id, "name": "Personas"}]
-        return JSONResponse({"object": "database", "id": given, "data_sources": sources})
+        return self._shown_database(given)
+
+    def _shown_database(self, database_id: str) -> Response:
+        sources = [{"id": self.databases[database_id], "name": "Personas"}]
+        return JSONResponse(
+            {
+                "object": "database",
+                "id": database_id,
+                "data_sources": sources,
+                "url": f"https://app.notion.com/p/{database_id.replace('-', '')}",
+            }
+        )
 
     async def _data_source(self, request: Request) -> Response:
         given = request.path_params["id"]
-        if not self.is_shared or given != self.data_source_id:
+        if not self.is_shared or given not in self.schemas:
             return self._hidden("data_source", given)
-        return JSONResponse({"object": "data_source", "id": given, "properties": {}})
+        if request.method == "PATCH":
+            self._add_columns(given, (await _body(request, {"properties", "title"}))["properties"])
+        columns = self.schemas[given]
+        return JSONResponse({"object": "data_source", "id": given, "properties": columns})
+
+    async def _create_page(self, request: Request) -> Response:
+        body = await _body(request, {"parent", "properties", "icon", "children", "markdown"})
+        given = body["parent"].get("data_source_id")
+        if not self.is_shared or given not in self.schemas:
+            return self._hidden("data_source", str(given))
+        schema = self.schemas[given]
+        written = checked_cells(body["properties"], schema)
+        blank = {one: cell(column["type"], None, column["id"]) for one, column in schema.items()}
+        for one, column in schema.items():
+            if column["type"] == "checkbox":
+                blank[one]["checkbox"] = False
+        blocks = [block(*one) for one in checked_blocks(body.get("children", []))]
+        page_id = self._add_page(given, blank | written, body.get("icon"), blocks)
+        return JSONResponse(self.rows[page_id])
+
+    async def _page(self, request: Request) -> Response:
+        given = request.path_params["id"]
+        if not self.is_shared or given not in self.rows:
+            return self._hidden("page", given)
+        row = self.rows[given]
+        if request.method == "PATCH":
+            body = await _body(request, {"properties", "icon", "in_trash", "cover"})
+            if row["in_trash"] and body.get("in_trash") is not False:
+                refuse("Can't edit page that is archived. You must unarchive it first.")
+            schema = self.schemas[row["parent"]["data_source_id"]]
+            row["properties"] |= checked_cells(body.get("properties", {}), schema)
+            row["icon"] = body.get("icon", row["icon"])
+            row["in_trash"] = body.get("in_trash", row["in_trash"])
+            self._touch(given)
+        return JSONResponse(row)
+
+    async def _children(self, request: Request) -> Response:
+        given = request.path_params["id"]
+        if not self.is_shared or given not in self.pages or given in self.unshared:
+            return self._hidden("block", given)
+        blocks = self.pages[given]
+        if request.method == "PATCH":
+            body = await _body(request, {"children", "position"})
+            blocks += [block(*one) for one in checked_blocks(body["children"])]
+            self._touch(given)
+        size, start = int(request.query_params.get("page_size", 100)), 0
+        if "start_cursor" in request.query_params:
+            ids = [one["id"] for one in blocks]
+            start = ids.index(request.query_params["start_cursor"])
+        more = start + size < len(blocks)
+        return JSONResponse(
+            {
+                "object": "list",
+                "results": blocks[start : start + size],
+                "has_more": more,
+                "next_cursor": blocks[start + size]["id"] if more else None,
+            }
+        )
+
+    async def _block(self, request: Request) -> Response:
+        given = request.path_params["id"]
+        for blocks in self.pages.values():
+            for one in blocks:
+                if one["id"] == given:
+                    blocks.remove(one)
+                    return JSONResponse({**one, "in_trash": True})
+        return self._hidden("block", given)
 
     async def _query(self, request: Request) -> Response:
         given, body = request.path_params["id"], await request.json()
-        if not self.is_shared or given != self.data_source_id:
+        if not self.is_shared or given not in self.schemas:
             return self._hidden("data_source", given)
         unknown = set(body) - {"page_size", "start_cursor", "filter", "sorts", "in_trash"}
         size = body.get("page_size", 100)
         if unknown or not isinstance(size, int) or not 1 <= size <= 100:
             return error(400, "validation_error", f"body failed validation: {sorted(unknown)}")
-        live = [row for row in reversed(self.rows.values()) if not row["in_trash"]]
+        live = [
+            row
+            for row in reversed(self.rows.values())
+            if not row["in_trash"] and row["parent"]["data_source_id"] == given
+        ]
         start = 0
         if "start_cursor" in body:
             if self.cursor_expires:
@@ -226,25 +428,24 @@ class NotionServer(Served):
         given = request.path_params["id"]
         if not self.is_shared or given not in self.rows or given in self.unshared:
             return self._hidden("page", given)
-        kept = "\n".join(line for line in self.bodies[given].splitlines() if line.strip())
-        escaped = re.sub(r"([*~`$\[\]<{}|^])", r"\\\1", kept)
+        if request.method == "PATCH":
+            body = await _body(request, {"type", "replace_content"})
+            if body["type"] != "replace_content":
+                refuse("body failed validation: body.type")
+            self.pages[given] = parsed(body["replace_content"]["new_str"])
+            self._touch(given)
         cut = given in self.truncated
-        content = {"object": "page_markdown", "id": given, "markdown": escaped, "truncated": cut}
+        content = {"object": "page_markdown", "id": given, "truncated": cut}
+        content["markdown"] = markdown(self.pages[given])
         return JSONResponse({**content, "unknown_block_ids": []})
 
 
-def cell(kind: str, value: Any, column: str) -> dict[str, Any]:
-    """A cell as the API gives it."""
-    content: Any = value
-    if kind in {"title", "rich_text"}:
-        pieces = [value[start : start + 2000] for start in range(0, len(value or ""), 2000)]
-        content = [
-            {"type": "text", "text": {"content": one, "link": None}, "plain_text": one}
-            for one in pieces
-        ]
-    elif kind == "multi_select":
-        content = [{"id": str(uuid.uuid4()), "name": one, "color": "gray"} for one in value or []]
-    return {"id": column, "type": kind, kind: content}
+async def _body(request: Request, known: set[str]) -> dict[str, Any]:
+    body: dict[str, Any] = await request.json()
+    if unknown := sorted(set(body) - known):
+        said = f"body failed validation: body.{unknown[0]} should be not present"
+        refuse(said)
+    return body
 
 
 def error(

@@ -156,7 +156,7 @@ async def test_a_process_that_may_not_write_vectors_leaves_them_to_the_one_that_
         assert not second.may_write
         async with keeping(database, folder) as guest:
             await guest.remember(record("told on the command line"))
-            assert await guest._index_batch() is False
+            assert await guest._indexer.index_batch() is False
         assert await found(owner, "told on the command line") == ["told on the command line"]
         await owner.settle()
         assert len(await owner._vectors.of_person("karen", "anna")) == 1

@@ -10,10 +10,12 @@ import pytest
 from notion_client.errors import HTTPResponseError
 
 from orchestra.errors import PersonaStoreError
-from orchestra.personas import notion, roster
+from orchestra.personas import roster
 from orchestra.personas.files import PersonaFiles
 from orchestra.personas.kept import KeptTable
-from orchestra.personas.notion import NotionPersonas, _retry_after, notion_id, shown_id
+from orchestra.personas.notion import wire
+from orchestra.personas.notion.store import NotionPersonas
+from orchestra.personas.notion.wire import NotionWire, notion_id, retry_after, shown_id
 from orchestra.personas.roster import Roster
 from orchestra.settings import ROOT
 from tests.doubles.notion import NUMBERS, TOKEN, Fault, NotionServer, add_persona, as_json
@@ -51,9 +53,8 @@ REFUSALS = {
 
 @pytest.fixture
 def quick(monkeypatch):
-    monkeypatch.setattr(notion, "REQUEST_SECONDS", 1.5)
-    monkeypatch.setattr(notion, "_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(notion, "_LOOK_AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(wire, "REQUEST_SECONDS", 1.5)
+    monkeypatch.setattr(wire, "_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ async def open_store(server, tmp_path):
     def store(reference=None, token=TOKEN):
         given = reference or server.database_id
         table = KeptTable(tmp_path / "personas-notion.json", shown_id(given))
-        opened.append(NotionPersonas(token, given, f"{server.url}/", table))
+        opened.append(NotionPersonas(NotionWire(token, f"{server.url}/"), given, table))
         return opened[-1]
 
     yield store
@@ -291,7 +292,7 @@ async def test_a_first_start_in_an_outage_has_the_shipped_personas_and_says_so_l
 
 async def test_a_start_does_not_wait_for_ever(open_store, server, monkeypatch):
     monkeypatch.setattr(roster, "_FIRST_SECONDS", 0.2)
-    monkeypatch.setattr(notion, "REQUEST_SECONDS", 30)
+    monkeypatch.setattr(wire, "REQUEST_SECONDS", 30)
     server.always(Fault(hang=True))
     who = Roster(open_store(), ttl_seconds=300, fallback=PersonaFiles(SEED))
     async with asyncio.timeout(3):
@@ -305,7 +306,7 @@ async def test_a_thousand_readers_cause_one_listing(open_store, server):
     await asyncio.sleep(0.1)
     before = server.asked["POST data_sources"]
     await asyncio.gather(*(who.current() for _ in range(1000)))
-    await who.reload()
+    await who.close()  # which waits for what is under way
     assert server.asked["POST data_sources"] == before + 1
 
 
@@ -376,7 +377,7 @@ async def test_one_page_that_cannot_be_read_is_its_own_problem(open_store, serve
 
 async def test_a_prompt_in_the_page_keeps_its_placeholders_and_its_own_headings(open_store, server):
     body = "## Prompt\nFor [domain]: *now*\n### Rules\n[task]\n## Notes\nNobody reads this."
-    server.bodies[server.page_ids["karen"]] = body
+    server.write(server.page_ids["karen"], body)
     server.edit(server.page_ids["karen"], **{"Prompt Template": ""})
     template = (await open_store().load()).get("karen").template
     assert template == "For [domain]: *now*\n### Rules\n[task]"
@@ -404,6 +405,7 @@ async def test_a_failing_page_ends_the_reading_of_the_others(open_store, server,
     with pytest.raises(PersonaStoreError, match="429") as caught:
         await open_store().load()
     assert caught.value.retry_after_seconds == 9
+    await asyncio.sleep(0.1)  # those that were on their way when it failed
     asked = server.asked["GET pages"]
     await asyncio.sleep(0.3)
     assert server.asked["GET pages"] == asked < 20
@@ -418,7 +420,7 @@ async def test_a_failing_page_ends_the_reading_of_the_others(open_store, server,
 )  # fmt: skip
 def test_retry_after_is_read_in_every_form_and_never_for_ever(said, seconds):
     refused = HTTPResponseError("c", 429, "m", httpx.Headers({"retry-after": said.encode()}), "")
-    assert _retry_after(refused) == seconds
+    assert retry_after(refused) == seconds
 
 
 async def test_a_store_that_fails_for_days_is_still_asked(server, open_store):
@@ -429,3 +431,24 @@ async def test_a_store_that_fails_for_days_is_still_asked(server, open_store):
         who._failed("down")
     server.edit(server.page_ids["karen"], Role="Closer")
     assert (await who.reload()).get("karen").role == "Closer"
+
+
+async def test_a_row_that_got_worse_before_it_was_ever_right_still_follows_its_edits(
+    open_store, server
+):
+    server.edit(server.page_ids["sophia"], Humor=None)
+    store = open_store()
+    await store.load()
+    server.edit(
+        server.page_ids["sophia"], Role=""
+    )  # now there is nothing to serve but the stand-in
+    assert "an earlier version answers" in (await store.load()).problems[0]
+    server.edit(server.page_ids["sophia"], Role="Star gazer")
+    assert (await store.load()).get("sophia").role == "Star gazer"  # Humor is still empty
+
+
+async def test_a_server_that_knows_no_markdown_is_read_block_by_block(open_store, server, shipped):
+    server.knows_markdown = False
+    read = await open_store().load()
+    assert [one.wording for one in read.members] == [one.wording for one in shipped.members]
+    assert read.problems == ()

@@ -6,20 +6,15 @@ understood is; what cannot is listed as a problem, in words, beside the best tha
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-TRAITS = (
-    "openness",
-    "conscientiousness",
-    "extraversion",
-    "agreeableness",
-    "neuroticism",
-    "humor",
-    "formality",
-)
+from orchestra.personas.notion.pages import plain, sections_of
+from orchestra.types.persona import Traits
+
 DEFAULT_TEMPLATE = """Subject: [domain], priority: [priority].
 
 [task]
@@ -35,7 +30,7 @@ What they asked lately:
 
 _MIDDLE = 0.5
 _OTHER_NAMES = {"humour": "humor", "prompt": "prompttemplate", "subjects": "domains"}
-_COLUMNS = frozenset(TRAITS) | {
+_COLUMNS = frozenset(Traits.model_fields) | {
     "role",
     "backstory",
     "voice",
@@ -45,7 +40,6 @@ _COLUMNS = frozenset(TRAITS) | {
     "accent",
     "starters",
 }
-_SECTIONS = ("prompt", "examples", "backstory", "voice", "starters")
 
 
 @dataclass(frozen=True)
@@ -57,17 +51,35 @@ class Row:
     is_active: bool
     fields: dict[str, Any]
     """Those of a persona, by name; without its id."""
+    technical: dict[str, Any]
+    """What its page keeps for programs."""
+    missing: frozenset[str]
+    """Fields that the persona needs and that are empty: `problems` says so."""
     problems: tuple[str, ...]
     """One line each, for the author."""
 
 
-def known_columns(page: Mapping[str, Any]) -> dict[str, str]:
+def known_columns(properties: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The ids of the columns that mean something here, each with what it means."""
     return {
-        cell["id"]: _column(name)
-        for name, cell in page["properties"].items()
-        if _column(name) in _COLUMNS and "id" in cell
+        cell["id"]: column(name)
+        for name, cell in properties.items()
+        if column(name) in _COLUMNS and "id" in cell
     }
+
+
+def columns_of(
+    properties: Mapping[str, dict[str, Any]], remembered: Mapping[str, str]
+) -> dict[str, tuple[str, dict[str, Any]]]:
+    """The columns by what they mean, each with the name it has and its cell or description.
+
+    Args:
+        properties: Of a page, or of the table.
+        remembered: Earlier `known_columns`: a column that was given another name keeps its id.
+    """
+    named = [(column(name), name, cell) for name, cell in properties.items()]
+    renamed = [(remembered.get(one.get("id", ""), ""), name, one) for _, name, one in named]
+    return {what: (name, cell) for what, name, cell in [*renamed, *named] if what}
 
 
 def read_row(page: Mapping[str, Any], body: str, remembered: Mapping[str, str]) -> Row:
@@ -85,21 +97,21 @@ def read_row(page: Mapping[str, Any], body: str, remembered: Mapping[str, str]) 
         AttributeError: likewise.
     """
     properties: dict[str, Any] = page["properties"]
-    renamed = {remembered.get(cell.get("id", ""), ""): cell for cell in properties.values()}
-    columns = renamed | {_column(name): cell for name, cell in properties.items()}
+    found = columns_of(properties, remembered)
+    columns = {what: cell for what, (_, cell) in found.items()}
     sections = sections_of(body)
     problems: list[str] = []
 
-    def words(column: str, section: str) -> str:
-        return text_of(columns.get(column)) or sections.get(section, "")
+    def words(what: str, section: str) -> str:
+        return text_of(columns.get(what)) or plain(sections.get(section, ""))
 
     name = next((text_of(one) for one in properties.values() if one.get("type") == "title"), "")
     if not name:
         problems.append("Name is empty: a persona needs one")
-    needed = ("role", "backstory")
-    problems += [f"{one.capitalize()} is empty" for one in needed if not words(one, one)]
+    empty = frozenset(one for one in ("role", "backstory") if not words(one, one))
+    problems += [f"{one.capitalize()} is empty" for one in sorted(empty, reverse=True)]
     traits = {}
-    for trait in TRAITS:
+    for trait in Traits.model_fields:
         value, problem = number_of(columns.get(trait))
         traits[trait] = _MIDDLE if value is None else min(max(value, 0.0), 1.0)
         if problem:
@@ -118,7 +130,13 @@ def read_row(page: Mapping[str, Any], body: str, remembered: Mapping[str, str]) 
     accent = text_of(columns.get("accent"))
     if accent:
         fields["accent"] = accent
-    return Row(page["id"], name, _is_active(columns.get("active")), fields, tuple(problems))
+    technical, problem = _technical(sections.get("technical", ""))
+    problems += [problem] if problem else []
+    icon = page.get("icon") or {}
+    fields["icon"] = str(icon.get("emoji", "")) if icon.get("type") == "emoji" else ""
+    is_active = _is_active(columns.get("active"))
+    missing = empty if name else empty | {"name"}
+    return Row(page["id"], name, is_active, fields, technical, missing, tuple(problems))
 
 
 def text_of(cell: Mapping[str, Any] | None) -> str:
@@ -151,38 +169,17 @@ def number_of(cell: Mapping[str, Any] | None) -> tuple[float | None, str | None]
     return float(value), None
 
 
-def sections_of(markdown: str) -> dict[str, str]:
-    """The text below each heading that means something here, by the heading in lower case.
-
-    A heading of another name belongs to the text, unless it stands as high as the section's own.
-    """
-    found: dict[str, list[str]] = {}
-    section, depth = "", 0
-    for line in _as_typed(markdown).splitlines():
-        heading = re.fullmatch(r"(#{1,3}) +(.+?)(?: *\{[^{}]*\})? *", line)
-        title = heading[2].strip().lower() if heading else ""
-        if heading and (title in _SECTIONS or len(heading[1]) <= depth):
-            section, depth = (title, len(heading[1])) if title in _SECTIONS else ("", 0)
-            found.setdefault(section, [])
-        else:
-            found.setdefault(section, []).append(line)
-    texts = {title: "\n".join(lines).strip() for title, lines in found.items()}
-    return {title: text for title, text in texts.items() if title and text}
-
-
-def _as_typed(markdown: str) -> str:
-    """The words of Notion's Markdown, without its escapes (a backslash before a sign) and <br>."""
-    plain = re.sub(r"<br */?>", "\n", markdown)
-    return re.sub(r"\\([\\*~`$\[\]<>{}|^_#-])", r"\1", plain)
-
-
 def examples_of(text: str) -> tuple[dict[str, str], ...]:
-    """Pairs of a quoted message and the reply below it; a message without a reply is left out."""
+    """Pairs of a quoted message and the reply below it; a message without a reply is left out.
+
+    Args:
+        text: As Notion wrote it: a sign for a quote that somebody typed has a backslash.
+    """
     pieces = re.split(r"^((?:>.*\n?)+)", text, flags=re.MULTILINE)
     pairs = zip(pieces[1::2], pieces[2::2], strict=True)
     said = [(re.sub(r"^> ?", "", one, flags=re.MULTILINE), two) for one, two in pairs]
     return tuple(
-        {"message": message.strip(), "reply": reply.strip()}
+        {"message": plain(message).strip(), "reply": plain(reply).strip()}
         for message, reply in said
         if message.strip() and reply.strip()
     )
@@ -222,7 +219,18 @@ def _lines(text: str) -> list[str]:
     return [line.lstrip("-*• ").strip() for line in text.splitlines() if line.strip("-*• ")]
 
 
-def _column(name: str) -> str:
+def _technical(text: str) -> tuple[dict[str, Any], str | None]:
+    """What a page keeps for programs, and what is wrong with it, if anything."""
+    fenced = re.search(r"\{.*\}", text, re.DOTALL)
+    if fenced is None:
+        return {}, None
+    try:
+        return dict(json.loads(fenced[0])), None
+    except (ValueError, RecursionError):
+        return {}, "what its page says under Technical is no JSON; remove it, or undo the edit"
+
+
+def column(name: str) -> str:
     """What a column is called here, however its author wrote it."""
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     return _OTHER_NAMES.get(plain, plain)
