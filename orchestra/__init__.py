@@ -6,6 +6,7 @@ A map of the house, from the street to the cellar. Imports only ever go down.
     assembly                opens every part in order of use, closes them in reverse
     house                   the opened parts by name, and how each of them is
     conversation            the journey of a message: route, recall, compose, stream, remember
+    transfer                personas and whole databases from one place into another
     personas                who answers; edited by people while the house is open
     routing                 which of them a message is for
     memory                  what each of them decided before, per person

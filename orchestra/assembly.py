@@ -24,11 +24,16 @@ from orchestra.llm.voices import EmbeddedVoices
 from orchestra.memory.keeper import MemoryKeeper
 from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore
+from orchestra.personas.editor import Editor
 from orchestra.personas.files import PersonaFiles
+from orchestra.personas.history import PersonaHistory
 from orchestra.personas.kept import KeptTable
 from orchestra.personas.notion.store import NotionPersonas
 from orchestra.personas.notion.wire import NotionWire, shown_id
 from orchestra.personas.roster import Roster
+from orchestra.personas.sql import SqlPersonas
+from orchestra.personas.statistics import Statistics
+from orchestra.personas.store import PersonaStore
 from orchestra.personas.webhook import Webhook
 from orchestra.prompts.compose import Composer, FullComposer, SmallComposer, Turn
 from orchestra.routing.lessons import Lessons
@@ -63,7 +68,8 @@ async def open_orchestra(
         database = await stack.enter_async_context(open_database(settings))
         log.info("Database: %s", database.description)
 
-        roster = open_roster(settings)
+        history = PersonaHistory(database)
+        roster = roster_on(settings, database, history)
         stack.push_async_callback(roster.close)
         await roster.current()
 
@@ -87,6 +93,9 @@ async def open_orchestra(
             database=database,
             accounts=Accounts(database),
             roster=roster,
+            history=history,
+            editor=Editor(roster, history),
+            statistics=Statistics(database),
             embedder=embedder,
             vectors=vectors,
             memory=memory,
@@ -158,19 +167,86 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         await database.close()
 
 
-def open_roster(settings: Settings) -> Roster:
-    """The personas; nothing is read yet."""
+def roster_on(
+    settings: Settings, database: Database | None, history: PersonaHistory | None = None
+) -> Roster:
+    """The personas; nothing is read yet.
+
+    Args:
+        settings: Where they live.
+        database: Needed where they live in it.
+        history: Keeps their versions.
+
+    Raises:
+        StorageError: they live in the database, and there is none.
+    """
+    store, fallback = _persona_store(settings, database)
+    recorder = history.record if history is not None else None
+    return Roster(store, settings.persona_ttl_seconds, fallback=fallback, recorder=recorder)
+
+
+@asynccontextmanager
+async def open_roster(settings: Settings) -> AsyncIterator[Roster]:
+    """The personas alone, with the database only where they live in it.
+
+    Raises:
+        StorageError: the database cannot be opened.
+    """
+    async with AsyncExitStack() as stack:
+        database = None
+        if settings.persona_store == "sql":
+            database = await stack.enter_async_context(open_database(settings))
+        roster = roster_on(settings, database)
+        stack.push_async_callback(roster.close)
+        yield roster
+
+
+@asynccontextmanager
+async def open_editor(settings: Settings) -> AsyncIterator[tuple[Roster, PersonaHistory, Editor]]:
+    """The personas with their history, to be changed, and nothing else.
+
+    Raises:
+        StorageError: the database cannot be opened.
+    """
+    async with open_database(settings) as database:
+        history = PersonaHistory(database)
+        roster = roster_on(settings, database, history)
+        try:
+            yield roster, history, Editor(roster, history)
+        finally:
+            await roster.close()
+
+
+def open_wire(settings: Settings, patience_seconds: float = 5.0) -> NotionWire:
+    """The connection to Notion; nothing is asked yet."""
+    token = _secret(settings.notion_api_key) or ""
+    return NotionWire(token, str(settings.notion_base_url), patience_seconds)
+
+
+def notion_store(settings: Settings, wire: NotionWire, reference: str) -> NotionPersonas:
+    """The personas of a table in Notion; nothing is asked yet."""
+    kept = KeptTable(settings.data_dir / "personas-notion.json", shown_id(reference))
+    return NotionPersonas(wire, reference, kept)
+
+
+def _persona_store(
+    settings: Settings, database: Database | None
+) -> tuple[PersonaStore, PersonaStore | None]:
+    """Where personas live, and who answers when that fails and nothing of it was kept.
+
+    Raises:
+        StorageError: they live in the database, and there is none.
+    """
     files = PersonaFiles(settings.personas_dir)
-    if not settings.uses_notion:
-        return Roster(files, settings.persona_ttl_seconds)
-    notion = NotionPersonas(
-        NotionWire(_secret(settings.notion_api_key) or "", str(settings.notion_base_url)),
-        reference=settings.notion_personas_db_id,
-        kept=KeptTable(
-            settings.data_dir / "personas-notion.json", shown_id(settings.notion_personas_db_id)
-        ),
-    )
-    return Roster(notion, settings.persona_ttl_seconds, fallback=files)
+    if settings.uses_notion:
+        wire = open_wire(settings)
+        return notion_store(settings, wire, settings.notion_personas_db_id), files
+    if settings.persona_store == "sql":
+        if database is None:
+            message = "Personas live in the database, which is not open here."
+            raise StorageError(message)
+        return SqlPersonas(database, files), None
+    return files, None
 
 
 def _webhook(settings: Settings) -> Webhook | None:

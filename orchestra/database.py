@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -85,8 +86,7 @@ class Database:
             await asyncio.to_thread(check_file, self.path)
 
         def bring_up_to_date(connection: sa.Connection) -> None:
-            if not self.is_sqlite:
-                connection.execute(sa.text("SELECT pg_advisory_xact_lock(727274)"))
+            take_turns(connection, "migrations")
             migrate(connection)
 
         await self.write(bring_up_to_date)
@@ -145,6 +145,16 @@ class Database:
 
         return await asyncio.get_running_loop().run_in_executor(self._writers, run)
 
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection that sees one moment, in the caller's own thread: never on the loop.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors(), self._engine.connect() as connection:
+            yield connection
+
     async def vacuum(self) -> None:
         """Give back and overwrite the space of deleted rows (SQLite; PostgreSQL does so itself).
 
@@ -173,6 +183,18 @@ class Database:
             cause = " ".join(str(getattr(exc, "orig", None) or exc).split())
             message = f"{self.description} failed: {cause}. {_advice(cause, self.folder)}"
             raise StorageError(message) from exc
+
+
+def take_turns(connection: sa.Connection, what: str) -> None:
+    """Let one transaction at a time read and then write this; SQLite's writers queue anyway.
+
+    Args:
+        connection: In a transaction, at whose end the next one's turn comes.
+        what: What they take turns at.
+    """
+    if connection.dialect.name == "postgresql":
+        key = zlib.crc32(what.encode())
+        connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

@@ -64,16 +64,13 @@ def mend(settings: Settings) -> list[str]:
 
 
 async def _personas(settings: Settings) -> str:
-    roster = open_roster(settings)
-    try:
+    async with open_roster(settings) as roster:
         personas = await roster.current()
-        problem = roster.status().last_error
-        if problem:
-            raise PersonaError(problem)
-    finally:
-        await roster.close()
+        status = roster.status()
+        if status.last_error:
+            raise PersonaError(status.last_error)
     names = ", ".join(persona.name for persona in personas.members)
-    return f"{roster.status().source}: {names}"
+    return f"{status.source}: {names}"
 
 
 async def _database(settings: Settings) -> str:

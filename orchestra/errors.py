@@ -7,6 +7,8 @@ OrchestraError
 ├── PersonaError
 │   ├── PersonaNotFoundError     names the id and the ids that exist
 │   ├── PersonaInvalidError      source, field, value, rule
+│   ├── PersonaConflictError     it cannot be so beside what there is
+│   ├── PersonaChangedError      somebody else changed it meanwhile
 │   └── PersonaStoreError        the store does not answer, or refuses
 ├── LLMError
 │   ├── LLMUnavailableError      no answer, a timeout, a cut stream, 429 or 5xx after retries
@@ -67,6 +69,21 @@ class PersonaInvalidError(PersonaError):
         self.field = field
         self.value = value
         self.rule = rule
+
+
+class PersonaConflictError(PersonaError):
+    """What is asked for cannot be beside what there is."""
+
+
+class PersonaChangedError(PersonaError):
+    """Somebody else changed the persona meanwhile; nothing was written."""
+
+    def __init__(self, persona_id: str, expected: str, found: str) -> None:
+        super().__init__(
+            f"'{persona_id}' has changed meanwhile: you expected revision {expected}, it is "
+            f"{found}. Read it again, merge your change, and send that."
+        )
+        self.found = found
 
 
 class PersonaStoreError(PersonaError):

@@ -16,7 +16,10 @@ from orchestra.llm.embedding import Embedder
 from orchestra.llm.voices import EmbeddedVoices
 from orchestra.memory.keeper import MemoryKeeper
 from orchestra.memory.vectors import VectorStore
+from orchestra.personas.editor import Editor
+from orchestra.personas.history import PersonaHistory
 from orchestra.personas.roster import Roster
+from orchestra.personas.statistics import Statistics
 from orchestra.personas.webhook import Webhook
 from orchestra.routing.lessons import Lessons
 from orchestra.settings import Settings
@@ -42,6 +45,9 @@ class Orchestra:
     database: Database
     accounts: Accounts
     roster: Roster
+    history: PersonaHistory
+    editor: Editor
+    statistics: Statistics
     embedder: Embedder
     vectors: VectorStore
     memory: MemoryKeeper

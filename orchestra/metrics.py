@@ -47,6 +47,28 @@ persona_failures = Gauge(
     "orchestra_personas_failures", "Failed reads of the persona store.", registry=registry
 )
 
+persona_reads = Counter(
+    "orchestra_personas_reads_total",
+    "Turns that asked for the personas: from memory, or from the store because there were none.",
+    ["from"],
+    registry=registry,
+)
+thumbs = Gauge(
+    "orchestra_thumbs", "Thumbs on answers, up and down.", ["persona", "thumb"], registry=registry
+)
+
+
+def answers_of(persona_id: str) -> int:
+    """How many answers a persona gave since the process started."""
+    (metric,) = answers.collect()
+    return int(
+        sum(
+            one.value
+            for one in metric.samples
+            if one.name.endswith("_total") and one.labels["persona"] == persona_id
+        )
+    )
+
 
 @contextmanager
 def counted_failures() -> Iterator[None]:

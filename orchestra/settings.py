@@ -70,9 +70,10 @@ class Settings(BaseSettings):
         ROOT / "personas_seed",
         description="Folder with one Markdown file per persona, and domains.yaml.",
     )
-    persona_store: Literal["", "files", "notion"] = Field(
+    persona_store: Literal["", "files", "notion", "sql"] = Field(
         "",
-        description="Where personas live; default: notion when NOTION_API_KEY is set, else files.",
+        description="Where personas live: files, notion or sql (the database); default: notion "
+        "when NOTION_API_KEY is set, else files.",
     )
     notion_api_key: SecretStr | None = Field(
         None,
@@ -83,6 +84,11 @@ class Settings(BaseSettings):
         "",
         validation_alias=_plain("NOTION_PERSONAS_DB_ID"),
         description="The table: its database id, data source id, or any link to it.",
+    )
+    notion_parent_page_id: str = Field(
+        "",
+        validation_alias=_plain("NOTION_PARENT_PAGE_ID"),
+        description="The page under which 'orchestra notion init' makes the table; id or link.",
     )
     notion_base_url: HttpUrl = Field(
         HttpUrl("https://api.notion.com"),
@@ -122,6 +128,9 @@ class Settings(BaseSettings):
     )
     admin_token: SecretStr | None = Field(
         None, min_length=16, description="Bearer token of administrators; 16 characters or more."
+    )
+    admin_changes_per_minute: int = Field(
+        60, ge=1, description="Changes of personas that the API takes per minute; more get a 429."
     )
     host: str = Field("127.0.0.1", min_length=1, description="Address to listen on.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 picks a free one.")

@@ -122,3 +122,62 @@ feedbacks = sa.Table(
     sa.Column("created_at", _UTC, nullable=False),
 )
 """Thumbs, up (1) or down (0), each for one answer."""
+
+_SCORES = (
+    "openness",
+    "conscientiousness",
+    "extraversion",
+    "agreeableness",
+    "neuroticism",
+    "humor",
+    "formality",
+)
+
+personas = sa.Table(
+    "personas",
+    tables,
+    sa.Column("id", sa.String(40), primary_key=True),
+    sa.Column("name", sa.String(40), nullable=False),
+    sa.Column("role", sa.String(80), nullable=False),
+    sa.Column("voice", sa.Text, nullable=False),
+    sa.Column("backstory", sa.Text, nullable=False),
+    *(sa.Column(name, sa.Float, nullable=False) for name in _SCORES),
+    sa.Column("template", sa.Text, nullable=False),
+    sa.Column("domains", sa.Text, nullable=False),
+    sa.Column("examples", sa.Text, nullable=False),
+    sa.Column("starters", sa.Text, nullable=False),
+    sa.Column("accent", sa.String(7), nullable=False),
+    sa.Column("avatar", sa.String(200), nullable=False),
+    sa.Column("icon", sa.String(16), nullable=False),
+    sa.Column("card", sa.Text, nullable=False),
+    sa.Column("changed_at", _UTC, nullable=False),
+    *(sa.CheckConstraint(f"{name} BETWEEN 0 AND 1", f"{name}_from_0_to_1") for name in _SCORES),
+)
+"""Who answers, where personas live in the database; domains, examples and starters are JSON."""
+
+persona_versions = sa.Table(
+    "persona_versions",
+    tables,
+    sa.Column("persona_id", sa.String(40), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("revision", sa.String(12), nullable=False),
+    sa.Column("content", sa.Text),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("author", sa.String(200), nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("seen_at", _UTC, nullable=False),
+)
+"""Each content that a persona had, as JSON, from 1 on; one without content: it was removed."""
+
+audit = sa.Table(
+    "audit",
+    tables,
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("at", _UTC, nullable=False),
+    sa.Column("author", sa.String(200), nullable=False),
+    sa.Column("action", sa.String(20), nullable=False),
+    sa.Column("persona_id", sa.String(40), nullable=False, index=True),
+    sa.Column("before", sa.String(12), nullable=False),
+    sa.Column("outcome", sa.Text, nullable=False),
+)
+"""What administrators did or tried to do to personas, with the revision before."""

@@ -10,7 +10,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    contextmanager,
+)
 from pathlib import Path
 
 import httpx
@@ -22,6 +27,7 @@ from orchestra.settings import ROOT, Settings
 from tests.doubles.llm import ModelServer
 
 OpenHouse = Callable[..., AbstractAsyncContextManager[Orchestra]]
+Serve = Callable[..., AbstractContextManager["Product"]]
 
 
 @pytest.fixture(autouse=True)
@@ -165,25 +171,36 @@ def shared_model() -> Iterator[ModelServer]:
 
 
 @pytest.fixture(scope="session")
-def shared_product(
+def serve(
     shared_model: ModelServer, example_vectors: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Product]:
-    """One running product for all tests that only talk to it."""
-    data_dir = tmp_path_factory.mktemp("product")
-    seed_cache(example_vectors, data_dir)
-    running = Product(
-        data_dir,
-        {
+) -> Serve:
+    """Run a product of its own on the shared scripted model, for the length of a `with`."""
+
+    @contextmanager
+    def serving(
+        data_dir: Path | None = None, *, by_chainlit: bool = False, **environment: str
+    ) -> Iterator[Product]:
+        shared_model.reset()
+        folder = data_dir or tmp_path_factory.mktemp("product")
+        seed_cache(example_vectors, folder)
+        values = {
             "OPENAI_BASE_URL": shared_model.base_url,
             "OPENAI_API_KEY": "test-key",
-            "ORCHESTRA_MODEL": "scripted",
-            "ORCHESTRA_MODEL_TIMEOUT_SECONDS": "3",
             "ORCHESTRA_ADMIN_TOKEN": "an-admin-token-for-tests",
-        },
-    )
-    running.wait_until_ready()
-    yield running
-    running.stop()
+        }
+        running = Product(folder, {**values, **environment}, by_chainlit=by_chainlit)
+        running.wait_until_ready()
+        yield running
+        running.stop()
+
+    return serving
+
+
+@pytest.fixture(scope="session")
+def shared_product(serve: Serve) -> Iterator[Product]:
+    """One running product for all tests that only talk to it."""
+    with serve(ORCHESTRA_MODEL="scripted", ORCHESTRA_MODEL_TIMEOUT_SECONDS="3") as running:
+        yield running
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import uuid
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from http import HTTPStatus
@@ -29,7 +31,12 @@ from orchestra.api import (
 from orchestra.api.problems import problem, status_of
 from orchestra.api.security import HostAndOriginGuard, PageGuard, RequestSizeGuard
 from orchestra.environment import prepare_environment
-from orchestra.errors import OrchestraError, SettingsError
+from orchestra.errors import (
+    OrchestraError,
+    PersonaInvalidError,
+    PersonaStoreError,
+    SettingsError,
+)
 from orchestra.settings import ROOT, Settings, read_settings
 
 log = logging.getLogger(__name__)
@@ -103,6 +110,7 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
         health.router,
     ):
         app.include_router(router)
+    app.state.changes = deque()
     _add_docs(app)
     _add_error_pages(app)
     _add_dead_end(app)
@@ -141,7 +149,11 @@ def _check_door(settings: Settings) -> None:
 def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(OrchestraError)
     async def ours(_request: Request, exc: OrchestraError) -> Response:
-        return problem(status_of(exc), str(exc))
+        extra = {"field": exc.field} if isinstance(exc, PersonaInvalidError) else {}
+        answer = problem(status_of(exc), str(exc), **extra)
+        if isinstance(exc, PersonaStoreError) and exc.retry_after_seconds:
+            answer.headers["Retry-After"] = str(math.ceil(exc.retry_after_seconds))
+        return answer
 
     @app.exception_handler(HTTPException)
     async def theirs(_request: Request, exc: HTTPException) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from orchestra import metrics
 from orchestra.api.caller import House, IsStranger
+from orchestra.errors import OrchestraError
 
 router = APIRouter(tags=["health"])
 
@@ -46,4 +48,9 @@ async def figures(house: House) -> Response:
     metrics.persona_age.set(personas.age_seconds)
     metrics.persona_reloads.set(personas.reloads)
     metrics.persona_failures.set(personas.failures)
+    with contextlib.suppress(OrchestraError):  # which `readyz` tells
+        for persona in (await house.conversation.personas()).members:
+            thumbs = await house.statistics.of(persona)
+            metrics.thumbs.labels(persona.id, "up").set(thumbs.thumbs_up)
+            metrics.thumbs.labels(persona.id, "down").set(thumbs.thumbs_down)
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

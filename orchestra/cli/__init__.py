@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from orchestra.cli import asking, evaluation, memory, personas, serving, users
+from orchestra.cli import asking, evaluation, memory, moving, notion, personas, serving, users
 from orchestra.cli.command import EXIT_FAILED, EXIT_USAGE
 from orchestra.errors import OrchestraError, SettingsError
 
@@ -25,6 +25,9 @@ app.command()(asking.ask)
 app.command()(asking.route)
 app.command()(serving.doctor)
 app.add_typer(personas.app, name="personas")
+app.command()(moving.migrate)
+app.command()(moving.schema)
+app.add_typer(notion.app, name="notion")
 app.add_typer(memory.app, name="memory")
 app.add_typer(evaluation.app, name="eval")
 app.add_typer(users.app, name="users")

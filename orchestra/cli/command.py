@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 UserName = Annotated[str, typer.Option("--user", help="Whose memory is used.")]
 
 EXIT_FAILED = 1

@@ -5,6 +5,10 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from sqlalchemy.dialects import postgresql, sqlite
+
+from orchestra.migrations.versions.first_light import POSTGRES_WORDS, SQLITE_WORDS
+from orchestra.tables import tables
 
 
 def migrate(connection: sa.Connection) -> None:
@@ -13,3 +17,18 @@ def migrate(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def ddl(dialect_name: str) -> list[str]:
+    """The statements that make all tables.
+
+    Args:
+        dialect_name: 'sqlite' or 'postgresql'.
+    """
+    dialect = {"sqlite": sqlite, "postgresql": postgresql}[dialect_name].dialect()
+    made: list[sa.schema.ExecutableDDLElement] = []
+    for table in tables.sorted_tables:
+        made.append(sa.schema.CreateTable(table))
+        made += [sa.schema.CreateIndex(index) for index in sorted(table.indexes, key=str)]
+    words = SQLITE_WORDS if dialect_name == "sqlite" else POSTGRES_WORDS
+    return [str(one.compile(dialect=dialect)) for one in made] + list(words)

@@ -28,12 +28,12 @@ def changes_between(old: Personas, new: Personas) -> list[str]:
     said += [f"{one.name} left." for key, one in before.items() if key not in after]
     for key, one in after.items():
         if key in before and before[key] != one:
-            said.append(f"{one.name} was updated: {', '.join(_differences(before[key], one))}.")
+            said.append(f"{one.name} was updated: {', '.join(differences(before[key], one))}.")
     return said
 
 
-def _differences(old: Persona, new: Persona) -> list[str]:
-    """Numbers with both values; words by name alone."""
+def differences(old: Persona, new: Persona) -> list[str]:
+    """What differs between two versions: numbers with both values, words by name alone."""
     found = [
         f"{trait} {getattr(old.traits, trait):g} to {getattr(new.traits, trait):g}"
         for trait in Traits.model_fields

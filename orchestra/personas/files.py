@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
 
 from orchestra.errors import PersonaInvalidError, PersonaStoreError
+from orchestra.personas.rules import checked
 from orchestra.types.persona import Example, Persona, Personas
 
 _SECTIONS = ("Backstory", "Prompt", "Examples")
-_RULES = {
-    "greater_than_equal": "must be a number from 0 (not at all) to 1 (as strong as it gets)",
-    "less_than_equal": "must be a number from 0 (not at all) to 1 (as strong as it gets)",
-    "float_parsing": "must be a number from 0 to 1",
-    "float_type": "must be a number from 0 to 1",
-    "missing": "is required",
-    "extra_forbidden": "is not a known field; check its spelling",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
-    "string_too_long": "is too long",
-    "too_long": "is too long",
-    "value_error": "must be a number from 0 to 1",
-}
 
 
 class PersonaFiles:
@@ -44,6 +32,37 @@ class PersonaFiles:
             PersonaInvalidError: a file breaks a rule.
         """
         return await asyncio.to_thread(self._load)
+
+    async def put(self, persona: Persona) -> None:
+        """Write a persona's file, in one step.
+
+        Raises:
+            PersonaStoreError: the folder cannot be written.
+        """
+
+        def write() -> None:
+            path = self.folder / f"{persona.id}.md"
+            part = path.with_suffix(".part")
+            part.write_text(write_persona(persona), encoding="utf-8")
+            part.replace(path)
+
+        await self._changed(write)
+
+    async def remove(self, persona_id: str) -> None:
+        """Remove a persona's file.
+
+        Raises:
+            PersonaStoreError: the folder cannot be written.
+        """
+        path = self.folder / f"{persona_id}.md"
+        await self._changed(lambda: path.unlink(missing_ok=True))
+
+    async def _changed(self, change: Callable[[], None]) -> None:
+        try:
+            await asyncio.to_thread(change)
+        except OSError as exc:
+            message = f"{self.folder} cannot be written: {exc.strerror or exc}."
+            raise PersonaStoreError(message) from exc
 
     def kept(self) -> Personas | None:
         """None: the files are the last good version themselves."""
@@ -89,15 +108,7 @@ def read_persona(path: Path) -> Persona:
         "template": sections.get("Prompt", ""),
         "examples": _examples(path.name, sections.get("Examples", "")),
     }
-    try:
-        return Persona.model_validate(fields)
-    except ValidationError as exc:
-        first = exc.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        missing = first["type"] == "missing"
-        value = None if missing else first["input"]
-        rule = f"it {_RULES.get(first['type'], 'breaks a rule: ' + first['msg'])}"
-        raise PersonaInvalidError(path.name, field, value, rule) from exc
+    return checked(path.name, fields)
 
 
 def write_persona(persona: Persona) -> str:

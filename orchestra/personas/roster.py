@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from orchestra.errors import PersonaError, PersonaStoreError
+from orchestra import metrics
+from orchestra.errors import PersonaError, PersonaStoreError, StorageError
 from orchestra.personas.store import PersonaStore
 from orchestra.types.persona import Personas
 
@@ -52,6 +53,7 @@ class Roster:
         ttl_seconds: float,
         clock: Callable[[], float] = time.monotonic,
         fallback: PersonaStore | None = None,
+        recorder: Callable[[Personas], Awaitable[None]] | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -60,8 +62,11 @@ class Roster:
             ttl_seconds: How old they may get before they are read again.
             clock: Seconds.
             fallback: Who answers when the store fails and nothing of it was kept.
+            recorder: Keeps what was read, when it differs from what it kept last.
         """
-        self._store = store
+        self.store = store
+        self._recorder = recorder
+        self._recorded: Personas | None = None
         self._ttl_seconds = ttl_seconds
         self._clock = clock
         self._personas: Personas | None = None
@@ -83,6 +88,7 @@ class Roster:
         Raises:
             PersonaError: the very first load failed.
         """
+        metrics.persona_reads.labels("store" if self._personas is None else "memory").inc()
         if self._personas is None:
             return await self._first()
         if self._clock() >= self._due_at:
@@ -100,7 +106,7 @@ class Roster:
 
     def reload_soon(self) -> None:
         """Read the personas in a moment, once, however often this is called by then."""
-        self._store.distrust()
+        self.store.distrust()
         self._nudged = True
         if self._nudge is None or self._nudge.done():
             self._nudge = asyncio.create_task(self._reload_after_a_moment())
@@ -125,15 +131,15 @@ class Roster:
         try:
             return await self._read_in_time()
         except PersonaError:
-            known = self._personas or self._store.kept()  # somebody else may have found some
+            known = self._personas or self.store.kept()  # somebody else may have found some
             if known is not None:
-                log.warning("%s: what was read before answers meanwhile", self._store.source)
+                log.warning("%s: what was read before answers meanwhile", self.store.source)
             elif self._fallback is not None:
                 known = await self._fallback.load()
                 log.error(  # noqa: TRY400  # the log has the cause already
                     "%s CANNOT BE READ AND WAS NEVER READ BEFORE: the personas of %s answer "
                     "instead",
-                    self._store.source,
+                    self.store.source,
                     self._fallback.source,
                 )
             else:
@@ -152,13 +158,13 @@ class Roster:
             async with asyncio.timeout(_FIRST_SECONDS):
                 return await asyncio.shield(self._start_refresh())
         except TimeoutError as exc:
-            message = f"{self._store.source} is silent."
+            message = f"{self.store.source} is silent."
             raise PersonaStoreError(message) from exc
 
     def status(self) -> RosterStatus:
         """How fresh the personas are."""
         return RosterStatus(
-            source=self._personas.source if self._personas else self._store.source,
+            source=self._personas.source if self._personas else self.store.source,
             revision=self._personas.revision if self._personas else "",
             age_seconds=round(self._clock() - self._loaded_at, 1) if self._reloads else 0.0,
             reloads=self._reloads,
@@ -177,7 +183,7 @@ class Roster:
             for refresh in late:
                 refresh.cancel()
                 await asyncio.wait([refresh])
-        await self._store.close()
+        await self.store.close()
 
     def _start_refresh(self) -> asyncio.Task[Personas]:
         if self._refresh is None or self._refresh.done():
@@ -187,7 +193,7 @@ class Roster:
 
     async def _read(self) -> Personas:
         try:
-            fresh = await self._store.load()
+            fresh = await self.store.load()
         except PersonaError as exc:
             wanted = exc.retry_after_seconds if isinstance(exc, PersonaStoreError) else 0.0
             self._failed(str(exc), wanted)
@@ -214,7 +220,19 @@ class Roster:
         self._reloads += 1
         self._failures_in_a_row = 0
         self._last_error = None
+        await self._record(self._personas)
         return self._personas
+
+    async def _record(self, personas: Personas) -> None:
+        """Keep a version of what is new; a database that is down is asked again next time."""
+        if self._recorder is None or personas == self._recorded:
+            return
+        try:
+            await self._recorder(personas)
+        except StorageError as exc:
+            log.warning("The new versions of personas are not kept yet: %s", exc)
+        else:
+            self._recorded = personas
 
     def _failed(self, error: str, retry_after_seconds: float = 0.0) -> None:
         """Note a failure; the next try comes when the store allows it, and sooner at first."""

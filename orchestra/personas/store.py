@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from orchestra.types.persona import Personas
+from orchestra.types.persona import Persona, Personas
 
 
 class PersonaStore(Protocol):
-    """A place that personas can be read from."""
+    """A place where personas are read and written."""
 
     source: str
     """What it is, for people."""
@@ -19,6 +19,22 @@ class PersonaStore(Protocol):
         Raises:
             PersonaStoreError: the place does not answer, or refuses.
             PersonaInvalidError: a persona breaks a rule.
+        """
+        ...
+
+    async def put(self, persona: Persona) -> None:
+        """Add a persona, or replace the one with its id; what was loaded last is known.
+
+        Raises:
+            PersonaStoreError: the place does not answer, or refuses.
+        """
+        ...
+
+    async def remove(self, persona_id: str) -> None:
+        """Remove a persona, if it is there.
+
+        Raises:
+            PersonaStoreError: the place does not answer, or refuses.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -42,6 +43,7 @@ def _one_line(text: str) -> str:
 
 
 def _as_json(card: object) -> object:
+    """A card as text; stores and files may have it as an object."""
     return json.dumps(card, ensure_ascii=False) if isinstance(card, dict) else card
 
 
@@ -112,6 +114,23 @@ class Persona(Frozen):
         """Like `revision`, of what a model is told: not colour, avatar, domains or line ends."""
         told = {"name", "role", "voice", "backstory", "traits", "template", "examples"}
         return _fingerprint(_without_layout(self.model_dump(include=told)))
+
+
+class Version(Frozen):
+    """One content that a persona had."""
+
+    version: int = Field(ge=1)
+    revision: str
+    """'' where it was removed."""
+    seen_at: dt.datetime
+    source: str
+    author: str
+    """Who changed it; '' where that was done in the store itself."""
+    note: str
+    changes: tuple[str, ...]
+    """What differs from the version before, in words."""
+    persona: Persona | None = Field(exclude=True)
+    """The content; None where it was removed."""
 
 
 class Personas(Frozen):

@@ -84,6 +84,8 @@ class NotionServer(Served):
             )
         )
         self.parent_page_id = str(uuid.uuid4())
+        self.tables: list[dict[str, Any]] = []
+        """What stands on the parent page, as blocks."""
         self.databases: dict[str, str] = {}
         """Each with its data source."""
         self.schemas: dict[str, dict[str, dict[str, Any]]] = {}
@@ -302,7 +304,11 @@ class NotionServer(Served):
         columns = body["initial_data_source"]["properties"]
         if sum("title" in one for one in columns.values()) != 1:
             refuse("Title is not provided")
-        return self._shown_database(self.add_table(columns))
+        made = self.add_table(columns)
+        title = "".join(one["text"]["content"] for one in body["title"])
+        table = {"object": "block", "id": made, "type": "child_database", "in_trash": False}
+        self.tables.append({**table, "child_database": {"title": title}})
+        return self._shown_database(made)
 
     async def _database(self, request: Request) -> Response:
         given = request.path_params["id"]
@@ -363,6 +369,10 @@ class NotionServer(Served):
 
     async def _children(self, request: Request) -> Response:
         given = request.path_params["id"]
+        if given == self.parent_page_id:
+            return JSONResponse(
+                {"object": "list", "results": self.tables, "has_more": False, "next_cursor": None}
+            )
         if not self.is_shared or given not in self.pages or given in self.unshared:
             return self._hidden("block", given)
         blocks = self.pages[given]

@@ -4,18 +4,13 @@ import httpx
 import pytest
 
 from benchmarks.chat_client import ChatClient, cookie_of
-from tests.conftest import Product, seed_cache
+from tests.conftest import Product
 
 
 @pytest.fixture
-def served(shared_model, example_vectors, tmp_path):
-    shared_model.reset()
-    seed_cache(example_vectors, tmp_path)
-    environment = {"OPENAI_BASE_URL": shared_model.base_url, "OPENAI_API_KEY": "test-key"}
-    product = Product(tmp_path, environment, by_chainlit=True)
-    product.wait_until_ready()
-    yield product
-    product.stop()
+def served(serve):
+    with serve(by_chainlit=True) as product:
+        yield product
 
 
 @pytest.mark.timeout(120)

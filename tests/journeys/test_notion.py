@@ -15,7 +15,7 @@ import pytest
 from benchmarks.chat_client import ChatClient, cookie_of
 from orchestra.personas.files import PersonaFiles
 from orchestra.settings import ROOT
-from tests.conftest import Product, clean_env, seed_cache
+from tests.conftest import clean_env
 from tests.doubles.notion import TOKEN, Fault, NotionServer, add_persona
 
 pytestmark = pytest.mark.timeout(120)
@@ -42,22 +42,9 @@ def settings(notion):
 
 
 @pytest.fixture(scope="module")
-def served(notion, shared_model, example_vectors, tmp_path_factory):
-    data_dir = tmp_path_factory.mktemp("notion")
-    seed_cache(example_vectors, data_dir)
-    product = Product(
-        data_dir,
-        {
-            **settings(notion),
-            "OPENAI_BASE_URL": shared_model.base_url,
-            "OPENAI_API_KEY": "test-key",
-            "ORCHESTRA_ADMIN_TOKEN": "an-admin-token-for-tests",
-            "ORCHESTRA_PERSONA_TTL_SECONDS": "1",
-        },
-    )
-    product.wait_until_ready()
-    yield product
-    product.stop()
+def served(notion, serve):
+    with serve(**settings(notion), ORCHESTRA_PERSONA_TTL_SECONDS="1") as product:
+        yield product
 
 
 @pytest.fixture
@@ -159,23 +146,14 @@ def event(number):
 
 
 @pytest.fixture
-def patient(notion, shared_model, example_vectors, tmp_path):
+def patient(notion, serve, tmp_path):
     """A product that would not read the table again for an hour."""
-    shared_model.reset()
     notion.always(None)
-    seed_cache(example_vectors, tmp_path)
-    product = Product(
-        tmp_path,
-        {
-            **settings(notion),
-            "OPENAI_BASE_URL": shared_model.base_url,
-            "ORCHESTRA_PERSONA_TTL_SECONDS": "3600",
-        },
-    )
-    product.wait_until_ready()
-    with httpx.Client(base_url=product.url, timeout=20) as client:
+    with (
+        serve(tmp_path, **settings(notion), ORCHESTRA_PERSONA_TTL_SECONDS="3600") as product,
+        httpx.Client(base_url=product.url, timeout=20) as client,
+    ):
         yield client
-    product.stop()
 
 
 @pytest.mark.timeout(120)

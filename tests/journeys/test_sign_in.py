@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.chat_client import ChatClient
-from tests.conftest import Product, clean_env, seed_cache
+from tests.conftest import clean_env
 from tests.doubles.oauth import Provider
 
 PASSWORD = "correct horse battery"
@@ -31,22 +31,12 @@ def account(data_dir, command, name):
 
 
 @pytest.fixture(scope="module")
-def guarded(shared_model, example_vectors, tmp_path_factory):
+def guarded(serve, tmp_path_factory):
     """A product with three accounts; also the key of each."""
     data_dir = tmp_path_factory.mktemp("guarded")
-    seed_cache(example_vectors, data_dir)
     keys = {name: account(data_dir, "add", name) for name in ("anna", "ben", "carl")}
-    product = Product(
-        data_dir,
-        {
-            "OPENAI_BASE_URL": shared_model.base_url,
-            "OPENAI_API_KEY": "test-key",
-            "ORCHESTRA_ADMIN_TOKEN": "an-admin-token-for-tests",
-        },
-    )
-    product.wait_until_ready()
-    yield product, keys
-    product.stop()
+    with serve(data_dir) as product:
+        yield product, keys
 
 
 def client(product, key=None):
@@ -169,18 +159,15 @@ def test_a_stranger_learns_that_it_works_and_nothing_else(guarded):
 
 
 @pytest.fixture(scope="module")
-def provided(shared_model, example_vectors, tmp_path_factory):
+def provided(serve, tmp_path_factory):
     """A product whose `.env` names an OAuth provider, and who of it may come in."""
     data_dir = tmp_path_factory.mktemp("provided")
-    seed_cache(example_vectors, data_dir)
     with Provider() as provider:
         settings = {**provider.variables, "ORCHESTRA_OAUTH_ALLOWED": "dora"}
         lines = [f"{name}={value}" for name, value in settings.items()]
         (data_dir / ".env").write_text("\n".join(lines), encoding="utf-8")
-        product = Product(data_dir, {"OPENAI_BASE_URL": shared_model.base_url})
-        product.wait_until_ready()
-        yield product
-        product.stop()
+        with serve(data_dir) as product:
+            yield product
 
 
 def come_in(http, name):

@@ -65,14 +65,14 @@ async def database(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncItera
     url = None
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
-        _empty(url)
+        empty_postgres(url)
     opened = Database(tmp_path / "data", url)
     await opened.open()
     yield opened
     await opened.close()
 
 
-def _empty(url: str) -> None:
+def empty_postgres(url: str) -> None:
     import psycopg
 
     with psycopg.connect(url) as connection:

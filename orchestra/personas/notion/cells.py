@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,9 +89,9 @@ def picture_of(persona_id: str, icon: str) -> str:
     return f"/public/avatars/{persona_id}.svg" if is_drawn else ""
 
 
-def schema() -> dict[str, Any]:
-    """The columns as the API takes them."""
-    return {one.name: {**one.kind, "description": one.description} for one in COLUMNS.values()}
+def schema(columns: Iterable[Column]) -> dict[str, Any]:
+    """Columns as the API takes them."""
+    return {one.name: {**one.kind, "description": one.description} for one in columns}
 
 
 def values_of(persona: Persona) -> dict[str, str | float | tuple[str, ...]]:

@@ -83,6 +83,11 @@ class NotionPersonas:
         """Close the connections."""
         await self._wire.close()
 
+    @property
+    def known_columns(self) -> Mapping[str, str]:
+        """Ids of columns with what they mean, from earlier readings."""
+        return self._kept.columns
+
     def kept(self) -> Personas | None:
         """What was last read well, from disk; None if there is nothing."""
         rows = self._kept.rows
@@ -131,6 +136,10 @@ class NotionPersonas:
             if page["id"] in found.members
         }
         return self._personas(list(found.members.values()), found.problems)
+
+    def misread(self) -> frozenset[str]:
+        """Ids of those whose row, when it was last read, had something wrong."""
+        return frozenset(one for one, place in self._places.items() if place.persona is None)
 
     async def put(self, persona: Persona) -> None:
         """Write a persona into its row, or into a new one; only what differs is touched.

@@ -1,0 +1,126 @@
+"""`migrate` and `schema`: from one database into another."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import SecretStr
+
+from orchestra.cli.command import AsJson, DryRun, read_own_settings
+from orchestra.errors import SettingsError
+from orchestra.settings import Settings
+
+if TYPE_CHECKING:
+    from orchestra.database import Database
+    from orchestra.transfer.migration import Moved
+    from orchestra.types.persona import Persona
+
+_SOURCES = (
+    "'files', 'notion', 'sql' (as the settings say), 'sqlite:FOLDER', or a PostgreSQL address"
+)
+
+
+def migrate(
+    source: Annotated[str, typer.Option("--from", help=f"Where everything is: {_SOURCES}.")],
+    target: Annotated[
+        str, typer.Option("--to", help="Empty: a PostgreSQL address, or sqlite:FOLDER.")
+    ],
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Move personas, memories, versions, feedback and history into another database, verified."""
+    from orchestra.transfer.migration import migrate_all
+
+    settings = read_own_settings()
+
+    async def run() -> list[Moved]:
+        async with AsyncExitStack() as stack:
+            kept = await stack.enter_async_context(_database(settings, source, "--from"))
+            members = await _personas(settings, source, kept)
+            there = await stack.enter_async_context(_database(settings, target, "--to"))
+            if kept is not None and there is not None and kept.description == there.description:
+                message = f"--from and --to are both {kept.description}."
+                raise SettingsError(message)
+            assert there is not None  # noqa: S101  # `_database` refuses what is none for --to
+            return await migrate_all(kept, there, members, dry_run=dry_run)
+
+    moved = asyncio.run(run())
+    if as_json:
+        print(json.dumps({"dry_run": dry_run, "tables": [asdict(one) for one in moved]}))
+        return
+    for one in moved:
+        print(f"ok   {one.table:18} {one.rows:8,} rows, checksum {one.checksum[:16]} in both")
+    if dry_run:
+        print("All of it would arrive. Nothing was kept: this is a dry run.")
+        return
+    print(
+        "Done. Set ORCHESTRA_PERSONA_STORE=sql and ORCHESTRA_DATABASE_URL, and start; memories "
+        "are indexed anew at the first start."
+    )
+
+
+def schema(
+    sql: Annotated[bool, typer.Option("--sql", help="Print the DDL.")] = False,
+    dialect: Annotated[str, typer.Option(help="postgresql or sqlite.")] = "postgresql",
+) -> None:
+    """Print the tables of the database, as `open` makes them."""
+    from orchestra.migrations import ddl
+
+    if not sql or dialect not in {"postgresql", "sqlite"}:
+        usage = "Say --sql, and --dialect postgresql or sqlite."
+        raise typer.BadParameter(usage)
+    print("\n\n".join(f"{statement.strip()};" for statement in ddl(dialect)))
+
+
+async def _personas(settings: Settings, source: str, kept: Database | None) -> list[Persona]:
+    """The personas of a source; a database that has none of its own goes with the settings'."""
+    from orchestra.assembly import open_roster
+    from orchestra.personas.files import PersonaFiles
+    from orchestra.personas.sql import SqlPersonas
+
+    if source not in {"files", "notion", "sql"} and kept is not None:
+        found = await SqlPersonas(kept, PersonaFiles(settings.personas_dir)).rows_alone()
+        if found:
+            return found
+    else:
+        settings = read_own_settings(persona_store=source)
+    async with open_roster(settings) as roster:
+        return list((await roster.reload()).members)
+
+
+@asynccontextmanager
+async def _database(settings: Settings, name: str, option: str) -> AsyncIterator[Database | None]:
+    """The database of that name; for 'files' and 'notion' the one of the settings, if there is one.
+
+    Raises:
+        SettingsError: it is no such name.
+    """
+    from orchestra.assembly import open_database
+
+    named: dict[str, object] = {}
+    if name.startswith(("postgresql://", "postgres://")):
+        named = {"database_url": SecretStr(name)}
+    elif name.startswith("sqlite:"):
+        folder = Path(name.removeprefix("sqlite:").removeprefix("//"))
+        folder = folder.parent if folder.name == "orchestra.db" else folder
+        if option == "--from" and not (folder / "orchestra.db").exists():
+            message = f"{option} is '{name}', but there is no orchestra.db in {folder}."
+            raise SettingsError(message)
+        named = {"database_url": None, "data_dir": folder}
+    elif option == "--from" and name in {"files", "notion", "sql"}:
+        if settings.database_url is None and not (settings.data_dir / "orchestra.db").exists():
+            yield None
+            return
+    else:
+        known = _SOURCES if option == "--from" else "a PostgreSQL address, or sqlite:FOLDER"
+        message = f"{option} is '{name}', but must be {known}."
+        raise SettingsError(message)
+    async with open_database(settings.model_copy(update=named)) as database:
+        yield database

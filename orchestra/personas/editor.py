@@ -1,0 +1,162 @@
+"""Changes personas where they live, one at a time: read anew, compare, write, read back, note."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from orchestra.errors import (
+    OrchestraError,
+    PersonaChangedError,
+    PersonaConflictError,
+    PersonaInvalidError,
+    PersonaNotFoundError,
+    StorageError,
+)
+from orchestra.personas.history import Act, PersonaHistory
+from orchestra.personas.roster import Roster
+from orchestra.types.persona import Persona, Personas
+
+log = logging.getLogger(__name__)
+
+ANY = "*"
+"""Expects whatever is there."""
+
+
+class Editor:
+    """Writes to the live store, so that what it says is what the next turn uses."""
+
+    def __init__(self, roster: Roster, history: PersonaHistory) -> None:
+        self._roster = roster
+        self._history = history
+        self._one_at_a_time = asyncio.Lock()
+
+    async def create(self, persona: Persona, author: str, note: str = "") -> Persona:
+        """Add a persona.
+
+        Returns:
+            The persona as the store has it now.
+
+        Raises:
+            PersonaConflictError: there is one with this id.
+            PersonaInvalidError: a subject belongs to somebody else.
+            PersonaStoreError: the store does not answer, or refuses.
+        """
+        async with self._change("create", persona.id, author, note) as (personas, _):
+            if persona.id in personas.ids:
+                message = f"There is a persona '{persona.id}' already. Replace it, or pick an id."
+                raise PersonaConflictError(message)
+            _check_domains(persona, personas)
+            await self._roster.store.put(persona)
+        return (await self._roster.current()).get(persona.id)
+
+    async def replace(
+        self, persona: Persona, expected: str, author: str, note: str = ""
+    ) -> Persona:
+        """Replace the persona with the same id.
+
+        Args:
+            persona: The new content.
+            expected: Revision that is to be replaced; ANY for whichever.
+            author: Who does it.
+            note: Why, for the history.
+
+        Returns:
+            The persona as the store has it now.
+
+        Raises:
+            PersonaNotFoundError: there is none.
+            PersonaChangedError: somebody else changed it meanwhile.
+            PersonaInvalidError: a subject belongs to somebody else.
+            PersonaStoreError: the store does not answer, or refuses.
+        """
+        async with self._change("replace", persona.id, author, note, expected) as (personas, _):
+            personas.get(persona.id)
+            _check_domains(persona, personas)
+            await self._roster.store.put(persona)
+        return (await self._roster.current()).get(persona.id)
+
+    async def remove(self, persona_id: str, expected: str, author: str, note: str = "") -> None:
+        """Remove a persona; its versions and memories stay.
+
+        Raises:
+            PersonaNotFoundError: there is none.
+            PersonaChangedError: somebody else changed it meanwhile.
+            PersonaConflictError: it is the last one.
+            PersonaStoreError: the store does not answer, or refuses.
+        """
+        async with self._change("remove", persona_id, author, note, expected) as (personas, before):
+            if before is None:
+                raise PersonaNotFoundError(persona_id, personas.ids)
+            if len(personas.members) == 1:
+                message = f"{before.name} is the last one: somebody has to answer."
+                raise PersonaConflictError(message)
+            await self._roster.store.remove(persona_id)
+
+    async def roll_back(self, persona_id: str, version: int, expected: str, author: str) -> Persona:
+        """Give a persona the content of an earlier version, in the store as well.
+
+        Returns:
+            The persona as the store has it now.
+
+        Raises:
+            PersonaNotFoundError: there is no such persona or version.
+            PersonaChangedError: somebody else changed it meanwhile.
+            PersonaInvalidError: a subject belongs to somebody else by now.
+            PersonaStoreError: the store does not answer, or refuses.
+        """
+        note = f"back to version {version}"
+        async with self._change("rollback", persona_id, author, note, expected) as (personas, _):
+            persona = await self._history.version(persona_id, version)
+            _check_domains(persona, personas)
+            await self._roster.store.put(persona)
+        return (await self._roster.current()).get(persona_id)
+
+    @asynccontextmanager
+    async def _change(
+        self, action: str, persona_id: str, author: str, note: str, expected: str = ANY
+    ) -> AsyncIterator[tuple[Personas, Persona | None]]:
+        """What is in the store right now, for one change, which is then read back.
+
+        Whatever comes of it is noted.
+
+        Raises:
+            PersonaChangedError: the persona is not the expected one.
+            OrchestraError: whatever the change raises, or reading.
+        """
+        async with self._one_at_a_time:
+            before = None
+            try:
+                personas = await self._roster.reload()
+                before = next((one for one in personas.members if one.id == persona_id), None)
+                if before is not None and expected not in {ANY, before.revision}:
+                    raise PersonaChangedError(persona_id, expected, before.revision)
+                self._history.expect(persona_id, author, note)
+                yield personas, before
+                await self._roster.reload()
+            except OrchestraError as exc:
+                await self._note(action, persona_id, author, before, str(exc))
+                raise
+            finally:
+                self._history.expect_nothing(persona_id)
+            await self._note(action, persona_id, author, before, "done")
+
+    async def _note(
+        self, action: str, persona_id: str, author: str, before: Persona | None, outcome: str
+    ) -> None:
+        act = Act(author, action, persona_id, before.revision if before else "", outcome)
+        log.info("%s: %s %s: %s", author, action, persona_id, outcome)
+        try:
+            await self._history.note(act)
+        except StorageError:
+            log.exception("It is not in the audit log: %s", act)
+
+
+def _check_domains(persona: Persona, personas: Personas) -> None:
+    for other in personas.members:
+        for domain in persona.domains:
+            if other.id != persona.id and domain in other.domains:
+                rule = f"it already belongs to {other.name}"
+                raise PersonaInvalidError(persona.id, "domains", domain, rule)

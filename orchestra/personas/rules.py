@@ -1,0 +1,46 @@
+"""Fields from outside, made into a persona; what breaks a rule is told in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestra.errors import PersonaInvalidError
+from orchestra.types.persona import Persona
+
+_NUMBER = "must be a number from 0 (not at all) to 1 (as strong as it gets)"
+_RULES = {
+    "greater_than_equal": _NUMBER,
+    "less_than_equal": _NUMBER,
+    "float_parsing": "must be a number from 0 to 1",
+    "float_type": "must be a number from 0 to 1",
+    "missing": "is required",
+    "extra_forbidden": "is not a known field; check its spelling",
+    "string_too_short": "must not be empty",
+    "too_short": "must not be empty",
+    "string_too_long": "is too long",
+    "too_long": "is too long",
+    "value_error": "must be a number from 0 to 1",
+}
+
+
+def checked(source: str, fields: Mapping[str, Any]) -> Persona:
+    """The persona with these fields.
+
+    Args:
+        source: Where they come from, for the message.
+        fields: As `Persona` has them.
+
+    Raises:
+        PersonaInvalidError: one breaks a rule.
+    """
+    try:
+        return Persona.model_validate(dict(fields))
+    except ValidationError as exc:
+        first = exc.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        value = None if first["type"] == "missing" else first["input"]
+        rule = f"it {_RULES.get(first['type'], 'breaks a rule: ' + first['msg'])}"
+        raise PersonaInvalidError(source, field, value, rule) from exc
