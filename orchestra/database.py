@@ -63,7 +63,7 @@ class Database:
             sa.event.listen(self._engine, "begin", _begin_sqlite)
         else:
             self._engine = sa.create_engine(
-                "postgresql+psycopg://" + url.split("://", 1)[1],
+                _address(url),
                 pool_pre_ping=True,
                 pool_size=2 * _READERS,
                 connect_args=_POSTGRES,
@@ -74,7 +74,9 @@ class Database:
         """What and where it is, for people; never a password."""
         if self.path is not None:
             return f"SQLite {self.path}"
-        return f"PostgreSQL {self._engine.url.render_as_string(hide_password=True)}"
+        address = self._engine.url
+        host = address.host or address.query.get("host") or "this machine"
+        return f"PostgreSQL {address.database} on {host}"
 
     async def open(self) -> None:
         """Check the file, bring the tables up to date.
@@ -183,6 +185,23 @@ class Database:
             cause = " ".join(str(getattr(exc, "orig", None) or exc).split())
             message = f"{self.description} failed: {cause}. {_advice(cause, self.folder)}"
             raise StorageError(message) from exc
+
+
+def _address(url: str) -> sa.URL:
+    """A PostgreSQL address with the driver that we have.
+
+    Raises:
+        StorageError: it is not well-formed.
+    """
+    try:
+        return sa.make_url(url).set(drivername="postgresql+psycopg")
+    except (sa.exc.ArgumentError, ValueError):
+        message = (
+            "The address of the PostgreSQL database is not well-formed. It reads "
+            "postgresql://user:password@host:5432/name, with any of @ / : # % in the password "
+            "written as %40 %2F %3A %23 %25."
+        )
+        raise StorageError(message) from None  # the cause repeats the password
 
 
 def take_turns(connection: sa.Connection, what: str) -> None:

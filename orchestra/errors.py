@@ -78,12 +78,11 @@ class PersonaConflictError(PersonaError):
 class PersonaChangedError(PersonaError):
     """Somebody else changed the persona meanwhile; nothing was written."""
 
-    def __init__(self, persona_id: str, expected: str, found: str) -> None:
+    def __init__(self, persona_id: str, detail: str) -> None:
         super().__init__(
-            f"'{persona_id}' has changed meanwhile: you expected revision {expected}, it is "
-            f"{found}. Read it again, merge your change, and send that."
+            f"'{persona_id}' has changed meanwhile: {detail}. Read it again, merge your change, "
+            "and send that."
         )
-        self.found = found
 
 
 class PersonaStoreError(PersonaError):

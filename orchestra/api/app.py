@@ -20,6 +20,7 @@ from swagger_ui_bundle import swagger_ui_path
 
 from orchestra import assembly, screen
 from orchestra.api import (
+    avatars,
     chat,
     feedback,
     health,
@@ -104,6 +105,7 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
         chat.router,
         openai_wire.router,
         personas.router,
+        avatars.router,
         notion_webhook.router,
         memories.router,
         feedback.router,

@@ -14,7 +14,7 @@ import typer
 from pydantic import SecretStr
 
 from orchestra.cli.command import AsJson, DryRun, read_own_settings
-from orchestra.errors import SettingsError
+from orchestra.errors import PersonaStoreError, SettingsError
 from orchestra.settings import Settings
 
 if TYPE_CHECKING:
@@ -79,20 +79,26 @@ def schema(
     print("\n\n".join(f"{statement.strip()};" for statement in ddl(dialect)))
 
 
-async def _personas(settings: Settings, source: str, kept: Database | None) -> list[Persona]:
-    """The personas of a source; a database that has none of its own goes with the settings'."""
-    from orchestra.assembly import open_roster
-    from orchestra.personas.files import PersonaFiles
-    from orchestra.personas.sql import SqlPersonas
+async def _personas(
+    settings: Settings, source: str, kept: Database | None
+) -> tuple[Persona, ...] | None:
+    """The personas of a source; None where they are rows of the database that is copied.
 
-    if source not in {"files", "notion", "sql"} and kept is not None:
-        found = await SqlPersonas(kept, PersonaFiles(settings.personas_dir)).rows_alone()
-        if found:
-            return found
-    else:
-        settings = read_own_settings(persona_store=source)
-    async with open_roster(settings) as roster:
-        return list((await roster.reload()).members)
+    Raises:
+        PersonaStoreError: some of them cannot be read.
+    """
+    from orchestra.assembly import open_roster
+    from orchestra.transfer.migration import has_personas
+
+    if source not in {"files", "notion"} and kept is not None and await has_personas(kept):
+        return None
+    wanted = "notion" if source == "notion" or settings.uses_notion else "files"
+    async with open_roster(settings.model_copy(update={"persona_store": wanted})) as roster:
+        personas = await roster.reload()
+    if personas.problems:
+        message = f"Nothing was moved, mend this first: {' '.join(personas.problems)}"
+        raise PersonaStoreError(message)
+    return personas.members
 
 
 @asynccontextmanager
@@ -120,7 +126,8 @@ async def _database(settings: Settings, name: str, option: str) -> AsyncIterator
             return
     else:
         known = _SOURCES if option == "--from" else "a PostgreSQL address, or sqlite:FOLDER"
-        message = f"{option} is '{name}', but must be {known}."
+        shown = "an address of another kind" if "://" in name else f"'{name}'"
+        message = f"{option} is {shown}, but must be {known}."
         raise SettingsError(message)
     async with open_database(settings.model_copy(update=named)) as database:
         yield database

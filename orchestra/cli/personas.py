@@ -152,7 +152,10 @@ def export(
     """Write all personas into one JSON document, or one of them as a character card."""
     from orchestra.transfer import cards, document
 
-    personas = _load_personas(read_own_settings())
+    personas = _load_personas(read_own_settings(), afresh=True)
+    if personas.unread:
+        message = f"Not everybody can be read, mend this first: {' '.join(personas.problems)}"
+        raise OrchestraError(message)
     if persona is None:
         said = json.dumps(document.written(personas), ensure_ascii=False, indent=2)
         content = said.encode()

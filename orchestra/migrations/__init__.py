@@ -5,6 +5,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql, sqlite
 
 from orchestra.migrations.versions.first_light import POSTGRES_WORDS, SQLITE_WORDS
@@ -31,4 +32,9 @@ def ddl(dialect_name: str) -> list[str]:
         made.append(sa.schema.CreateTable(table))
         made += [sa.schema.CreateIndex(index) for index in sorted(table.indexes, key=str)]
     words = SQLITE_WORDS if dialect_name == "sqlite" else POSTGRES_WORDS
-    return [str(one.compile(dialect=dialect)) for one in made] + list(words)
+    head = ScriptDirectory(str(Path(__file__).parent)).get_current_head()
+    noted = (
+        "CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)",
+        f"INSERT INTO alembic_version (version_num) VALUES ('{head}')",  # noqa: S608  # our own word
+    )
+    return [*(str(one.compile(dialect=dialect)) for one in made), *words, *noted]

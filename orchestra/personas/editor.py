@@ -44,12 +44,14 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("create", persona.id, author, note) as (personas, _):
-            if persona.id in personas.ids:
-                message = f"There is a persona '{persona.id}' already. Replace it, or pick an id."
+        async with self._change("create", persona.id, author, note) as (personas, before):
+            if persona.id in {*personas.ids, *personas.unread}:
+                message = (
+                    f"There is a persona '{persona.id}' already. Replace it, or take another id."
+                )
                 raise PersonaConflictError(message)
             _check_domains(persona, personas)
-            await self._roster.store.put(persona)
+            await self._roster.store.put(persona, before)
         return (await self._roster.current()).get(persona.id)
 
     async def replace(
@@ -72,10 +74,13 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("replace", persona.id, author, note, expected) as (personas, _):
+        async with self._change("replace", persona.id, author, note, expected) as (
+            personas,
+            before,
+        ):
             personas.get(persona.id)
             _check_domains(persona, personas)
-            await self._roster.store.put(persona)
+            await self._roster.store.put(persona, before)
         return (await self._roster.current()).get(persona.id)
 
     async def remove(self, persona_id: str, expected: str, author: str, note: str = "") -> None:
@@ -108,10 +113,13 @@ class Editor:
             PersonaStoreError: the store does not answer, or refuses.
         """
         note = f"back to version {version}"
-        async with self._change("rollback", persona_id, author, note, expected) as (personas, _):
+        async with self._change("rollback", persona_id, author, note, expected) as (
+            personas,
+            before,
+        ):
             persona = await self._history.version(persona_id, version)
             _check_domains(persona, personas)
-            await self._roster.store.put(persona)
+            await self._roster.store.put(persona, before)
         return (await self._roster.current()).get(persona_id)
 
     @asynccontextmanager
@@ -131,16 +139,21 @@ class Editor:
             try:
                 personas = await self._roster.reload()
                 before = next((one for one in personas.members if one.id == persona_id), None)
-                if before is not None and expected not in {ANY, before.revision}:
-                    raise PersonaChangedError(persona_id, expected, before.revision)
-                self._history.expect(persona_id, author, note)
+                _check_expected(persona_id, expected, before, action)
                 yield personas, before
-                await self._roster.reload()
             except OrchestraError as exc:
                 await self._note(action, persona_id, author, before, str(exc))
                 raise
-            finally:
-                self._history.expect_nothing(persona_id)
+            try:
+                personas = await self._roster.reload()
+                after = next((one for one in personas.members if one.id == persona_id), None)
+                if after != before:
+                    revision = after.revision if after else ""
+                    await self._history.credit(persona_id, revision, author, note)
+            except OrchestraError as exc:
+                outcome = f"done, but not read back: {exc}"
+                await self._note(action, persona_id, author, before, outcome)
+                raise
             await self._note(action, persona_id, author, before, "done")
 
     async def _note(
@@ -152,6 +165,13 @@ class Editor:
             await self._history.note(act)
         except StorageError:
             log.exception("It is not in the audit log: %s", act)
+
+
+def _check_expected(persona_id: str, expected: str, before: Persona | None, action: str) -> None:
+    found = before.revision if before else "gone"
+    is_missing = before is None and action != "rollback"  # which each action tells by itself
+    if expected not in {ANY, found} and not is_missing:
+        raise PersonaChangedError(persona_id, f"you expected revision {expected}, it is {found}")
 
 
 def _check_domains(persona: Persona, personas: Personas) -> None:

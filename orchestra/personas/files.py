@@ -10,9 +10,9 @@ from typing import Any
 
 import yaml
 
-from orchestra.errors import PersonaInvalidError, PersonaStoreError
+from orchestra.errors import PersonaChangedError, PersonaInvalidError, PersonaStoreError
 from orchestra.personas.rules import checked
-from orchestra.types.persona import Example, Persona, Personas
+from orchestra.types.persona import Example, Persona, Personas, same_words
 
 _SECTIONS = ("Backstory", "Prompt", "Examples")
 
@@ -33,19 +33,29 @@ class PersonaFiles:
         """
         return await asyncio.to_thread(self._load)
 
-    async def put(self, persona: Persona) -> None:
+    async def put(self, persona: Persona, before: Persona | None) -> None:
         """Write a persona's file, in one step.
 
         Raises:
+            PersonaChangedError: the file is not what it was.
+            PersonaInvalidError: a file cannot hold it.
             PersonaStoreError: the folder cannot be written.
         """
 
         def write() -> None:
             path = self.folder / f"{persona.id}.md"
+            there = read_persona(path) if path.exists() else None
+            if (there and there.revision) != (before and before.revision):
+                detail = f"{path.name} was edited" if there else f"{path.name} is gone"
+                raise PersonaChangedError(persona.id, detail)
             part = path.with_suffix(".part")
             part.write_text(write_persona(persona), encoding="utf-8")
             part.replace(path)
 
+        text = write_persona(persona)
+        if not same_words(persona_of(f"{persona.id}.md", persona.id, text), persona):
+            rule = "a file cannot hold it so that it is read back as it is"
+            raise PersonaInvalidError(persona.id, "text", text, rule)
         await self._changed(write)
 
     async def remove(self, persona_id: str) -> None:
@@ -76,7 +86,7 @@ class PersonaFiles:
 
     def _load(self) -> Personas:
         try:
-            paths = sorted(self.folder.glob("*.md"))
+            paths = sorted(self.folder.glob("*.md"), key=lambda path: path.stem.lower())
             members = tuple(read_persona(path) for path in paths)
             _no_shared_id(paths)
         except OSError as exc:
@@ -100,15 +110,24 @@ def read_persona(path: Path) -> Persona:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as exc:
         raise PersonaInvalidError(path.name, "text", exc.reason, "it must be UTF-8") from exc
-    fields, body = _split(path.name, text)
-    sections = _sections(path.name, body)
+    return persona_of(path.name, path.stem.lower(), text)
+
+
+def persona_of(source: str, persona_id: str, text: str) -> Persona:
+    """The persona that a file's text describes.
+
+    Raises:
+        PersonaInvalidError: it breaks a rule.
+    """
+    fields, body = _split(source, text)
+    sections = _sections(source, body)
     fields |= {
-        "id": path.stem.lower(),
-        "backstory": sections.get("Backstory", ""),
-        "template": sections.get("Prompt", ""),
-        "examples": _examples(path.name, sections.get("Examples", "")),
+        "id": persona_id,
+        "backstory": _unescaped(sections.get("Backstory", "")),
+        "template": _unescaped(sections.get("Prompt", "")),
+        "examples": _examples(source, sections.get("Examples", "")),
     }
-    return checked(path.name, fields)
+    return checked(source, fields)
 
 
 def write_persona(persona: Persona) -> str:
@@ -125,11 +144,22 @@ def write_persona(persona: Persona) -> str:
     }
     head |= {name: said for name in ("icon", "card") if (said := getattr(persona, name))}
     front = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=1000)
-    examples = "\n\n".join(f"{_quoted(item.message)}\n\n{item.reply}" for item in persona.examples)
-    return (
-        f"---\n{front}---\n\n## Backstory\n\n{persona.backstory}\n\n"
-        f"## Prompt\n\n{persona.template}\n\n## Examples\n\n{examples}\n"
+    examples = "\n\n".join(
+        f"{_quoted(item.message)}\n\n{_escaped(item.reply)}" for item in persona.examples
     )
+    return (
+        f"---\n{front}---\n\n## Backstory\n\n{_escaped(persona.backstory)}\n\n"
+        f"## Prompt\n\n{_escaped(persona.template)}\n\n## Examples\n\n{examples}\n"
+    )
+
+
+def _escaped(text: str) -> str:
+    """With a backslash before what would begin a section or a message."""
+    return re.sub(r"^(\\*(?:## |>))", r"\\\1", text, flags=re.MULTILINE)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"^\\(\\*(?:## |>))", r"\1", text, flags=re.MULTILINE)
 
 
 def _quoted(message: str) -> str:
@@ -192,7 +222,7 @@ def _examples(source: str, text: str) -> list[Example]:
                 source, "Examples", message, "each message needs a reply below it"
             )
         said = re.sub(r"^> ?", "", message, flags=re.MULTILINE).strip()
-        examples.append(Example(message=said, reply=reply.strip()))
+        examples.append(Example(message=said, reply=_unescaped(reply.strip())))
     return examples
 
 

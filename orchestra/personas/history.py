@@ -37,15 +37,6 @@ class PersonaHistory:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._expected: dict[str, tuple[str, str]] = {}
-
-    def expect(self, persona_id: str, author: str, note: str) -> None:
-        """Say who is about to change a persona, and why: its next version gets it."""
-        self._expected[persona_id] = (author, note)
-
-    def expect_nothing(self, persona_id: str) -> None:
-        """Take that back: nothing was changed."""
-        self._expected.pop(persona_id, None)
 
     async def record(self, personas: Personas) -> None:
         """Keep a version of each persona that differs from its last one, came or went.
@@ -53,35 +44,47 @@ class PersonaHistory:
         Raises:
             StorageError: they could not be kept.
         """
-        expected = dict(self._expected)
         members = {one.id: one for one in personas.members}
 
-        def append(connection: sa.Connection) -> set[str]:
+        def append(connection: sa.Connection) -> None:
             take_turns(connection, persona_versions.name)
             known = _newest(connection)
             changed = [
                 one
-                for one in {*members, *known}
+                for one in {*members, *known}.difference(personas.unread)
                 if _revision(members.get(one)) != known.get(one, (0, ""))[1]
             ]
             for persona_id in sorted(changed):
                 persona = members.get(persona_id)
-                author, note = expected.get(persona_id, ("", ""))
                 row = {
                     "persona_id": persona_id,
                     "version": known.get(persona_id, (0, ""))[0] + 1,
                     "revision": _revision(persona),
                     "content": None if persona is None else _content(persona),
                     "source": personas.source,
-                    "author": author,
-                    "note": note,
+                    "author": "",
+                    "note": "",
                     "seen_at": now(),
                 }
                 connection.execute(persona_versions.insert().values(**row))
-            return set(changed)
 
-        for persona_id in await self._database.write(append):
-            self._expected.pop(persona_id, None)
+        await self._database.write(append)
+
+    async def credit(self, persona_id: str, revision: str, author: str, note: str) -> None:
+        """Say whose the newest version of a persona is, and why, if it is of that revision.
+
+        Raises:
+            StorageError: it could not be kept.
+        """
+        of_it = _OF_VERSIONS.persona_id == persona_id
+        newest = sa.select(sa.func.max(_OF_VERSIONS.version)).where(of_it).scalar_subquery()
+        change = (
+            persona_versions.update()
+            .where(of_it, _OF_VERSIONS.version == newest, _OF_VERSIONS.revision == revision)
+            .where(_OF_VERSIONS.author == "")
+            .values(author=author, note=note)
+        )
+        await self._database.write(lambda connection: connection.execute(change))
 
     async def versions(self, persona_id: str) -> list[Version]:
         """Every version of a persona, the newest first, each with what it changed.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -95,7 +96,9 @@ class KeptTable:
 
 def plain_id(name: str) -> str:
     """The id that a persona of this name gets."""
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "persona"
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    if not plain:  # in another alphabet
+        plain = f"persona-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
     return (plain if plain[0].isalpha() else f"p-{plain}")[:36]
 
 

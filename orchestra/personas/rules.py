@@ -22,7 +22,6 @@ _RULES = {
     "too_short": "must not be empty",
     "string_too_long": "is too long",
     "too_long": "is too long",
-    "value_error": "must be a number from 0 to 1",
 }
 
 
@@ -42,5 +41,6 @@ def checked(source: str, fields: Mapping[str, Any]) -> Persona:
         first = exc.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         value = None if first["type"] == "missing" else first["input"]
-        rule = f"it {_RULES.get(first['type'], 'breaks a rule: ' + first['msg'])}"
+        said = first["msg"].removeprefix("Value error, ")
+        rule = f"it {_RULES.get(first['type'], said if said.startswith('must') else said.lower())}"
         raise PersonaInvalidError(source, field, value, rule) from exc

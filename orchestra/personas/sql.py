@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from pydantic import ValidationError
 
 from orchestra.database import Database, now, take_turns
-from orchestra.errors import PersonaStoreError, StorageError
+from orchestra.errors import PersonaChangedError, PersonaStoreError, StorageError
 from orchestra.personas.store import PersonaStore
 from orchestra.tables import personas
 from orchestra.types.persona import Persona, Personas, Traits, without_clashes
@@ -43,18 +43,24 @@ class SqlPersonas:
             shipped = (await self._first.load()).members
             await self._write(lambda connection: _fill(connection, shipped))
             rows = await self._rows()
-        members, problems = [], []
+        members, problems, unread = [], [], []
         for row in rows:
             try:
                 members.append(_persona(row))
             except (ValidationError, ValueError) as exc:
                 said = " ".join(str(exc).split())[:200]
                 problems.append(f"{row['name']}: {said} (it is left out).")
+                unread.append(str(row["id"]))
         if not members:
             message = f"{self.source} holds no persona that can be used: {'; '.join(problems[:3])}"
             raise PersonaStoreError(message)
         served, taken = without_clashes(members)
-        return Personas(members=tuple(served), source=self.source, problems=(*problems, *taken))
+        return Personas(
+            members=tuple(served),
+            source=self.source,
+            problems=(*problems, *taken),
+            unread=tuple(unread),
+        )
 
     def kept(self) -> Personas | None:
         """None: the database is needed for everything else as well."""
@@ -66,15 +72,21 @@ class SqlPersonas:
     async def close(self) -> None:
         """Nothing of its own is open."""
 
-    async def put(self, persona: Persona) -> None:
+    async def put(self, persona: Persona, before: Persona | None) -> None:
         """Add a persona, or replace the one with its id.
 
         Raises:
+            PersonaChangedError: the row is not what it was.
             PersonaStoreError: the database refuses.
         """
 
         def replace(connection: sa.Connection) -> None:
-            connection.execute(personas.delete().where(personas.c.id == persona.id))
+            take_turns(connection, personas.name)
+            own = personas.c.id == persona.id
+            row = connection.execute(sa.select(personas).where(own)).mappings().first()
+            if not _is_as(before, dict(row) if row else None):
+                raise PersonaChangedError(persona.id, "its row is another now")
+            connection.execute(personas.delete().where(own))
             connection.execute(personas.insert().values(**row_of(persona)))
 
         await self._write(replace)
@@ -87,15 +99,6 @@ class SqlPersonas:
         """
         change = personas.delete().where(personas.c.id == persona_id)
         await self._write(lambda connection: connection.execute(change))
-
-    async def rows_alone(self) -> list[Persona]:
-        """The personas that are in the table, if any; nothing is filled in.
-
-        Raises:
-            PersonaStoreError: the database does not answer.
-            ValidationError: a row breaks a rule.
-        """
-        return [_persona(row) for row in await self._rows()]
 
     async def _rows(self) -> list[Mapping[str, Any]]:
         try:
@@ -117,6 +120,14 @@ def _fill(connection: sa.Connection, members: tuple[Persona, ...]) -> None:
     take_turns(connection, personas.name)
     if connection.execute(sa.select(sa.func.count()).select_from(personas)).scalar() == 0:
         connection.execute(personas.insert(), [row_of(one) for one in members])
+
+
+def _is_as(before: Persona | None, row: Mapping[str, Any] | None) -> bool:
+    """Whether a row is what was loaded; a subject that somebody else has first was left out."""
+    if before is None or row is None:
+        return (before is None) == (row is None)
+    there = _persona(row)
+    return there.model_copy(update={"domains": before.domains}) == before
 
 
 def row_of(persona: Persona) -> dict[str, Any]:

@@ -22,10 +22,16 @@ class PersonaStore(Protocol):
         """
         ...
 
-    async def put(self, persona: Persona) -> None:
-        """Add a persona, or replace the one with its id; what was loaded last is known.
+    async def put(self, persona: Persona, before: Persona | None) -> None:
+        """Add a persona, or replace the one with its id; the place was loaded before.
+
+        Args:
+            persona: The new content.
+            before: What is replaced, as it was loaded; None to add one.
 
         Raises:
+            PersonaChangedError: somebody else changed it meanwhile.
+            PersonaInvalidError: the place cannot keep it as it is.
             PersonaStoreError: the place does not answer, or refuses.
         """
         ...

@@ -71,7 +71,7 @@ async def starters(_user: cl.User | None = None, _language: str | None = None) -
         cl.Starter(
             label=f"{persona.name}\n{persona.starters[turn]}",
             message=f"{persona.name}, {persona.starters[turn]}",
-            icon=persona.avatar or None,
+            icon=f"/avatars/{persona.id}",
         )
         for turn in rounds
         for persona in personas.members
@@ -230,7 +230,7 @@ async def _prepare_composer(house: Orchestra) -> None:
             id=persona.id,
             name=persona.name,
             description=", ".join(persona.domains) or persona.role,
-            icon=persona.avatar or None,
+            icon=f"/avatars/{persona.id}",
         )
         for persona in personas.members
     ]

@@ -60,8 +60,14 @@ What you decided for this person before:
 
 def is_card(content: object) -> bool:
     """Whether parsed JSON is a card of a version that we read."""
-    known = {spec for spec, _ in _SPECS.values()}
+    known = [spec for spec, _ in _SPECS.values()]
     return isinstance(content, Mapping) and content.get("spec") in known
+
+
+def is_ours(persona: Persona) -> bool:
+    """Whether it came from an export of ours, and so is whoever had that id, not a namesake."""
+    kept = json.loads(persona.card)["data"] if persona.card else {OURS: True}
+    return not persona.card or bool(_ours(kept))
 
 
 def is_picture(raw: bytes) -> bool:
@@ -87,7 +93,7 @@ def read(content: Mapping[str, Any], source: str) -> Persona:
     version = next(one for one, (spec, _) in _SPECS.items() if spec == content["spec"])
     if card_of(persona, version) == content:  # one of ours: there is nothing beyond the persona
         return persona
-    return persona.model_copy(update={"card": json.dumps(content, ensure_ascii=False)})
+    return checked(source, {**persona.model_dump(exclude={"revision"}), "card": dict(content)})
 
 
 def read_picture(raw: bytes, source: str) -> Persona:
@@ -100,7 +106,13 @@ def read_picture(raw: bytes, source: str) -> Persona:
         with Image.open(io.BytesIO(raw)) as picture:
             picture.load()
             texts = dict(getattr(picture, "text", {}))
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError) as exc:
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        UnidentifiedImageError,
+        Image.DecompressionBombError,
+    ) as exc:
         raise PersonaInvalidError(source, "picture", str(exc), "it must be a sound PNG") from exc
     said = texts.get(_CHUNKS[3]) or texts.get(_CHUNKS[2])
     if said is None:
@@ -142,7 +154,8 @@ def card_of(persona: Persona, version: int) -> dict[str, Any]:
             data |= cells
     derived = _as_fields(data, "card")
     beyond = {name: value for name, value in whole.items() if derived.get(name) != value}
-    data["extensions"] = {**data["extensions"], OURS: beyond}
+    others = data["extensions"] if isinstance(data["extensions"], Mapping) else {}
+    data["extensions"] = {**others, OURS: beyond}
     if version == 3:  # noqa: PLR2004  # the specification's number
         data = {"group_only_greetings": [], **data}
     return {**kept, "spec": spec, "spec_version": spec_version, "data": data}
@@ -175,11 +188,11 @@ def _as_fields(data: Mapping[str, Any], source: str) -> dict[str, Any]:
     """
     texts = ("name", "description", "personality", "scenario", "system_prompt", "mes_example")
     for name in texts:
-        if not isinstance(data.get(name, ""), str):
+        if not isinstance(data.get(name) or "", str):
             rule = "the specification says that it is text"
             raise PersonaInvalidError(source, name, data[name], rule)
-    name = str(data.get("name", "")).strip()
-    parts = [str(data.get(one, "")).strip() for one in ("description", "personality", "scenario")]
+    name = str(data.get("name") or "").strip()
+    parts = [str(data.get(one) or "").strip() for one in ("description", "personality", "scenario")]
     said = "\n\n".join(_named(part, name) for part in parts if part)
     return {
         "id": plain_id(name),
@@ -187,8 +200,8 @@ def _as_fields(data: Mapping[str, Any], source: str) -> dict[str, Any]:
         "role": _ROLE,
         "backstory": said or f"{name} says little about where they come from.",
         "traits": _MIDDLE,
-        "template": str(data.get("system_prompt", "")).strip() or _TEMPLATE,
-        "examples": _exchanges(str(data.get("mes_example", "")), name),
+        "template": _named(_prompt(str(data.get("system_prompt") or "")), name),
+        "examples": _exchanges(str(data.get("mes_example") or ""), name),
     }
 
 
@@ -196,12 +209,18 @@ def _ours(data: Mapping[str, Any]) -> dict[str, Any]:
     """What an earlier export of ours said besides."""
     extensions = data.get("extensions")
     kept = extensions.get(OURS) if isinstance(extensions, Mapping) else None
-    return dict(kept) if isinstance(kept, Mapping) else {}
+    fields = dict(kept) if isinstance(kept, Mapping) else {}
+    return {name: value for name, value in fields.items() if name != "card"}
 
 
 def _named(text: str, name: str) -> str:
     """The text with the card's macros filled in."""
     return re.sub(r"(?i)\{\{char\}\}|<bot>", name, re.sub(r"(?i)\{\{user\}\}|<user>", "you", text))
+
+
+def _prompt(text: str) -> str:
+    """A card's prompt, in which ours stands where it says so, or where it says nothing."""
+    return re.sub(r"(?i)\{\{original\}\}", lambda _: _TEMPLATE, text).strip() or _TEMPLATE
 
 
 def _exchanges(text: str, name: str) -> list[dict[str, str]]:

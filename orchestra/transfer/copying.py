@@ -66,7 +66,7 @@ async def carry_out(steps: Sequence[Step], store: PersonaStore) -> None:
         if step.persona is None:
             continue
         try:
-            await store.put(step.persona)
+            await store.put(step.persona, step.before)
         except PersonaError as exc:
             undone = await _taken_back([*done, step], store)
             message = f"'{step.persona_id}' could not be written: {exc} {undone}"
@@ -77,11 +77,14 @@ async def carry_out(steps: Sequence[Step], store: PersonaStore) -> None:
 async def _taken_back(done: Sequence[Step], store: PersonaStore) -> str:
     """Undo, the last first; says how that went."""
     try:
-        there = {one.id for one in (await store.load()).members}
+        there = {one.id: one for one in (await store.load()).members}
         for step in reversed(done):
+            found = there.get(step.persona_id)
+            if found == step.before:
+                continue
             if step.before is not None:
-                await store.put(step.before)
-            elif step.persona_id in there:
+                await store.put(step.before, found)
+            elif found is not None:
                 await store.remove(step.persona_id)
     except PersonaError as exc:
         log.exception("Could not be taken back")

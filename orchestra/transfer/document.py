@@ -85,6 +85,7 @@ def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     }
     flat = {name: fields.pop(name) for name in Traits.model_fields if name in fields}
     if flat:
-        fields["traits"] = {**fields.get("traits", {}), **flat}
+        told = fields.get("traits")
+        fields["traits"] = {**(told if isinstance(told, Mapping) else {}), **flat}
     fields.setdefault("id", plain_id(str(fields.get("name", ""))))
     return fields

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from orchestra.errors import PersonaInvalidError, PersonaStoreError
@@ -52,12 +52,24 @@ async def bring(coming: Sequence[Persona], roster: Roster, *, dry_run: bool) -> 
     """
     personas = await roster.reload()
     there = {one.id: one for one in personas.members}
-    steps = planned(coming, there, personas.source)
-    _check_domains([*({**there, **{one.id: one for one in coming}}).values()])
+    named = [_with_free_id(one, there) for one in coming]
+    steps = planned(named, there, personas.source)
+    _check_domains([*({**there, **{one.id: one for one in named}}).values()])
     if not dry_run:
         await carry_out(steps, roster.store)
         await roster.reload()
     return steps
+
+
+def _with_free_id(persona: Persona, there: Mapping[str, Persona]) -> Persona:
+    """The same, with an id that nobody has where it is only a namesake of somebody's."""
+    if cards.is_ours(persona):
+        return persona
+    own, number = persona.id, 1
+    while own in there and there[own].card != persona.card:
+        number += 1
+        own = f"{persona.id[:36]}-{number}"
+    return persona.model_copy(update={"id": own})
 
 
 def _check_domains(members: Sequence[Persona]) -> None:

@@ -34,14 +34,18 @@ class Moved:
 
 
 async def migrate_all(
-    source: Database | None, target: Database, members: Sequence[Persona], *, dry_run: bool = False
+    source: Database | None,
+    target: Database,
+    members: Sequence[Persona] | None,
+    *,
+    dry_run: bool = False,
 ) -> list[Moved]:
     """Copy every table and the personas; all of it, or nothing.
 
     Args:
         source: Where memories, versions, thumbs and history are; None: there are none.
         target: Has to be empty.
-        members: The personas, wherever they live.
+        members: The personas, where they live elsewhere; None: in the source, row by row.
         dry_run: Whether to take all of it back in the end.
 
     Returns:
@@ -56,14 +60,25 @@ async def migrate_all(
         moved = []
         if source is not None:
             with source.connect() as here:
-                rest = (one for one in tables.sorted_tables if one is not personas)
-                moved += [_copied(here, there, table) for table in rest]
-        moved.append(_with_personas(there, members))
+                known = (one for one in tables.sorted_tables if one is not personas or not members)
+                moved += [_copied(here, there, table) for table in known]
+        if members is not None:
+            moved.append(_with_personas(there, members))
         if dry_run:
             there.get_transaction().rollback()  # type: ignore[union-attr]  # `write` began one
         return moved
 
     return await target.write(copy)
+
+
+async def has_personas(database: Database) -> bool:
+    """Whether personas live in this database.
+
+    Raises:
+        StorageError: it does not answer.
+    """
+    ((count,),) = await database.fetch(sa.select(sa.func.count()).select_from(personas))
+    return bool(count)
 
 
 def _check_empty(there: sa.Connection, name: str) -> None:

@@ -47,6 +47,28 @@ def _as_json(card: object) -> object:
     return json.dumps(card, ensure_ascii=False) if isinstance(card, dict) else card
 
 
+def _is_card(card: str) -> str:
+    if card:
+        card.encode()  # half of a pair of characters can be kept nowhere
+        if not isinstance(json.loads(card).get("data"), dict):
+            rule = "must be a character card"
+            raise ValueError(rule)
+    return card
+
+
+def _domain(name: str) -> str:
+    """A subject as it is compared: in lower case. Stores keep several between commas.
+
+    Raises:
+        ValueError: there is a comma in it.
+    """
+    if "," in name:
+        rule = "must not have a comma in it"
+        raise ValueError(rule)
+    return " ".join(name.lower().split())
+
+
+Domain = Annotated[str, AfterValidator(_domain), Field(min_length=1, max_length=60)]
 Line = Annotated[str, AfterValidator(_one_line), Field(min_length=1)]
 
 
@@ -91,15 +113,15 @@ class Persona(Frozen):
     traits: Traits
     template: str = Field(min_length=1, max_length=20_000)
     """The system prompt's frame, with placeholders such as [task]."""
-    domains: tuple[str, ...] = ()
+    domains: tuple[Domain, ...] = ()
     accent: str = Field(default="#6b7280", pattern=r"^#[0-9a-fA-F]{6}$")
     avatar: str = Field(default="", pattern=r"^(/public/avatars/[a-z0-9_-]+\.(svg|png))?$")
     examples: tuple[Example, ...] = ()
     starters: tuple[Line, ...] = ()
     """Questions offered on the welcome page."""
-    icon: str = Field(default="", max_length=16)
+    icon: str = Field(default="", max_length=16, pattern=r"^([^\x00-\x7f].*)?$")
     """An emoji that is drawn where there is no avatar."""
-    card: Annotated[str, BeforeValidator(_as_json)] = ""
+    card: Annotated[str, BeforeValidator(_as_json), AfterValidator(_is_card)] = ""
     """The character card it was imported from, as JSON: what we have no use for is kept for
     whoever exports it again."""
 
@@ -142,6 +164,8 @@ class Personas(Frozen):
     problems: tuple[str, ...] = ()
     """What is wrong with some of them, one line each, for their authors; who has an earlier good
     version is served in that."""
+    unread: tuple[str, ...] = ()
+    """Ids of those who are there, but cannot be understood at all."""
 
     @computed_field  # type: ignore[prop-decorator]
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import threading
 from collections import deque
 from collections.abc import AsyncIterator
@@ -23,6 +24,8 @@ class Reply:
     """One scripted answer."""
 
     text: str = "Start with the customer. Then decide."
+    quotes: str = ""
+    """A pattern: the answer is what the messages say there."""
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     html: str | None = None
@@ -104,7 +107,11 @@ class ModelServer(Served):
         return StreamingResponse(self._stream(reply), media_type="text/event-stream")
 
     async def _stream(self, reply: Reply) -> AsyncIterator[str]:
-        words = reply.text.split(" ")
+        text = reply.text
+        if reply.quotes:
+            found = re.search(reply.quotes, "\n".join(said for _, said in self.last_turns))
+            text = found[0] if found else "nothing of the kind"
+        words = text.split(" ")
         try:
             for number, word in enumerate(words):
                 if number == reply.cut_after:

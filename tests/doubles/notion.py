@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from tests.doubles.notion_content import (
     RefusedError,
@@ -278,7 +279,7 @@ class NotionServer(Served):
         while fault.hang and not self.released.is_set():
             await asyncio.sleep(0.05)
         if fault.drop:
-            raise ConnectionResetError
+            return _Dropped()
         if fault.body is not None:
             return HTMLResponse(fault.body, fault.status or 200, dict(fault.headers))
         return error(fault.status, fault.code, fault.message, dict(fault.headers))
@@ -448,6 +449,16 @@ class NotionServer(Served):
         content = {"object": "page_markdown", "id": given, "truncated": cut}
         content["markdown"] = markdown(self.pages[given])
         return JSONResponse({**content, "unknown_block_ids": []})
+
+
+class _Dropped(Response):
+    """Begins, and then the connection is gone."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"1000")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'{"object": ', "more_body": True})
 
 
 async def _body(request: Request, known: set[str]) -> dict[str, Any]:

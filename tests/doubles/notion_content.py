@@ -148,6 +148,9 @@ def markdown(blocks: list[dict[str, Any]]) -> str:
     lines = []
     for one in blocks:
         kind = one["type"]
+        if kind == "image":
+            lines.append("![](https://example.org/picture.png)")
+            continue
         words = "".join(piece["plain_text"] for piece in one[kind]["rich_text"])
         if kind == "code":
             lines.append(f"```json\n{words}\n```")

@@ -11,12 +11,15 @@ import time
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from benchmarks.chat_client import ChatClient, cookie_of
 from orchestra.personas.files import PersonaFiles
 from orchestra.settings import ROOT
 from tests.conftest import clean_env
+from tests.doubles.llm import Reply
 from tests.doubles.notion import TOKEN, Fault, NotionServer, add_persona
+from tests.journeys.browsing import CHROMIUM, SIZES, finished, send
 
 pytestmark = pytest.mark.timeout(120)
 ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}
@@ -203,3 +206,105 @@ def http_steps(served):
         (thread,) = client.post("/project/threads", json=page).json()["data"]
         steps = client.get(f"/project/thread/{thread['id']}").json()["steps"]
         return [step["name"] for step in steps]
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize("size", SIZES)
+def test_an_edit_is_seen_in_an_open_conversation(http, served, notion, shared_model, browser, size):
+    page_id = notion.page_ids["sophia"]
+    notion.edit(page_id, Backstory="Sophia counts whales.", Formality=0.9)
+    http.post("/api/v1/personas/reload", headers=ADMIN).raise_for_status()
+    shared_model.always(Reply(quotes=r"Sophia counts \w+"))
+    context = browser.new_context(viewport=SIZES[size], reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(served.url)
+    page.wait_for_selector("#chat-input")
+    send(page, "@sophia Is a sample of forty answers enough?")
+    finished(page)
+    expect(page.locator(".ai-message").last).to_contain_text("Sophia counts whales")
+    notion.edit(page_id, Backstory="Sophia counts stars.", Formality=0.4)
+    until = time.monotonic() + 30
+    while http.get("/api/v1/personas/sophia").json()["traits"]["formality"] != 0.4:
+        assert time.monotonic() < until
+    send(page, "@sophia And a sample of fifty answers?")
+    expect(page.get_by_text("Sophia was updated: formality 0.9 to 0.4, backstory")).to_be_visible()
+    expect(page.locator(".ai-message").last).to_contain_text("Sophia counts stars")
+    notion.set_icon(page_id, "🦄")
+    http.post("/api/v1/personas/reload", headers=ADMIN).raise_for_status()
+    drawn = http.get("/avatars/Sophia")
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert "🦄" in drawn.text
+    notion.set_icon(page_id, "🔬")
+    http.post("/api/v1/personas/reload", headers=ADMIN).raise_for_status()
+    assert "<text" not in http.get("/avatars/Sophia").text
+    context.close()
+
+
+def notion_command(notion, data_dir, *words, **more):
+    environment = {
+        **clean_env(),
+        "NOTION_API_KEY": TOKEN,
+        "NOTION_BASE_URL": notion.url,
+        "NOTION_PARENT_PAGE_ID": notion.parent_page_id,
+        "ORCHESTRA_DATA_DIR": str(data_dir),
+        **more,
+    }
+    return subprocess.run(
+        [sys.executable, "-m", "orchestra", *words],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.usefixtures("http")
+def test_the_table_is_made_checked_pulled_and_pushed_from_the_command_line(notion, tmp_path):
+    made = notion_command(notion, tmp_path, "notion", "init")
+    assert made.returncode == 0
+    line = made.stdout.splitlines()[-1]
+    assert line.startswith("NOTION_PERSONAS_DB_ID=")
+    table = dict([line.split("=")])
+    again = json.loads(notion_command(notion, tmp_path, "notion", "init", "--json").stdout)
+    assert again["database_id"] == table["NOTION_PERSONAS_DB_ID"]
+    assert (again["created"], again["personas"]) == (False, [])
+    check = notion_command(notion, tmp_path, "notion", "check", **table)
+    assert check.returncode == 0
+    assert "ok   capabilities" in check.stdout
+    folder = tmp_path / "files"
+    pulled = notion_command(notion, tmp_path, "notion", "pull", "--to", str(folder), **table)
+    assert pulled.stdout.splitlines()[0] == "+ cherry: new in files files"
+    karen = folder / "karen.md"
+    karen.write_text(karen.read_text(encoding="utf-8").replace("humor: 0.8", "humor: 0.1"))
+    ours = {**table, "ORCHESTRA_PERSONAS_DIR": str(folder)}
+    dry = notion_command(notion, tmp_path, "notion", "push", "--dry-run", **ours)
+    assert "~ karen: humor 0.8 to 0.1" in dry.stdout
+    assert "Nothing was written" in dry.stdout
+    assert "humor 0.8 to 0.1" in notion_command(notion, tmp_path, "notion", "push", **ours).stdout
+    done = json.loads(notion_command(notion, tmp_path, "notion", "push", "--json", **ours).stdout)
+    assert {one["action"] for one in done["personas"]} == {"keep"}
+    shown = notion_command(notion, tmp_path, "personas", "show", "karen", "--json", **table)
+    assert json.loads(shown.stdout)["traits"]["humor"] == 0.1
+    history = notion_command(notion, tmp_path, "personas", "history", "karen", **table)
+    assert "first seen" in history.stdout
+    wrong = notion_command(notion, tmp_path, "notion", "check", **{**table, "NOTION_API_KEY": "x"})
+    assert wrong.returncode == 1
+    assert "FAIL token" in wrong.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "settings", "said"),
+    [
+        (("notion", "check"), {"NOTION_API_KEY": ""}, "NOTION_API_KEY"),
+        (("notion", "push"), {}, "NOTION_PERSONAS_DB_ID"),
+        (("notion", "init"), {"NOTION_PARENT_PAGE_ID": ""}, "NOTION_PARENT_PAGE_ID"),
+        (("migrate", "--from", "notion", "--to", "mysql://x"), {}, "--to is 'mysql://x'"),
+        (("schema",), {}, "--sql"),
+    ],
+)
+def test_wrong_use_says_what_is_missing(notion, tmp_path, words, settings, said):
+    done = notion_command(notion, tmp_path, *words, **settings)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,32 +7,15 @@ import shutil
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import expect
 
 from orchestra.settings import ROOT
 from tests.doubles.llm import Reply
+from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
-    --disable-component-update --disable-sync""".split()
 COLD_CALL = "How do I get past the gatekeeper when cold calling?"
-expect.set_options(timeout=15_000)
-SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
-]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield opened
-        opened.close()
+pytestmark = NEEDS_BROWSER
 
 
 @pytest.fixture(params=SIZES)
@@ -46,16 +29,6 @@ def page(request, browser, product):
     opened.wait_for_selector("#chat-input")
     yield opened
     context.close()
-
-
-def send(page: Page, text: str) -> None:
-    page.click("#chat-input")
-    page.keyboard.type(text)
-    page.keyboard.press("Enter")
-
-
-def finished(page: Page) -> None:
-    expect(page.get_by_role("button", name="Memory").last).to_be_enabled()
 
 
 def test_the_welcome_shows_the_three_personas_and_nobody_elses_brand(page):

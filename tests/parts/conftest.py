@@ -99,3 +99,21 @@ def keeping(database: Database, folder: Path, limit: int = 5000):
         await vectors.close()
 
     return opened()
+
+
+_FAULTS = pytest.StashKey[list[tuple[str, str, str, str]]]()
+
+
+@pytest.fixture(scope="session")
+def fault_table(pytestconfig: pytest.Config) -> list[tuple[str, str, str, str]]:
+    """Rows of a table that is printed at the end: fault, who answered, what was told, recovery."""
+    return pytestconfig.stash.setdefault(_FAULTS, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    rows = terminalreporter.config.stash.get(_FAULTS, [])
+    if not rows:
+        return
+    terminalreporter.section("faults of Notion")
+    for fault, answered, told, after in [("fault", "answered", "told", "over after"), *rows]:
+        terminalreporter.write_line(f"{fault:40} {answered:26} {after:10} {told}")

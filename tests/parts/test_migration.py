@@ -142,7 +142,7 @@ async def test_what_a_database_cannot_hold_stops_all_of_it(full, target):
 
 
 @pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
-def test_the_printed_schema_makes_what_open_makes(dialect, postgres_url, tmp_path):
+async def test_the_printed_schema_makes_what_open_makes(dialect, postgres_url, tmp_path):
     statements = ddl(dialect)
     if dialect == "sqlite":
         engine = sa.create_engine(f"sqlite:///{tmp_path}/printed.db")
@@ -158,3 +158,29 @@ def test_the_printed_schema_makes_what_open_makes(dialect, postgres_url, tmp_pat
     for name, table in tables.tables.items():
         assert made[name] >= {index.name for index in table.indexes}
     engine.dispose()
+    url = None if dialect == "sqlite" else postgres_url
+    if dialect == "sqlite":
+        (tmp_path / "printed.db").rename(tmp_path / "orchestra.db")
+    database = Database(tmp_path, url)
+    await database.open()  # which has nothing left to do
+    await PersonaHistory(database).record(await FILES.load())
+    await database.close()
+
+
+async def test_personas_of_the_source_move_row_by_row(full, target):
+    await SqlPersonas(full, FILES).load()
+    spoil = tables.tables["personas"].update().where(sa.text("id = 'karen'")).values(domains="[")
+    await full.write(lambda connection: connection.execute(spoil))
+    moved = {one.table: one.rows for one in await migrate_all(full, target, None)}
+    assert moved["personas"] == await count(target, tables.tables["personas"]) == 3
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:SECRET@h:abc/db", "postgresql://h/db?user=u&password=SECRET"]
+)
+async def test_an_address_is_never_told_with_its_password(url, tmp_path):
+    try:
+        said = Database(tmp_path, url).description
+    except StorageError as exc:
+        said = str(exc)
+    assert "SECRET" not in said

@@ -112,7 +112,7 @@ async def test_an_edit_in_the_store_itself_has_no_author(roster, history, editor
     await roster.current()
     same = await edited(roster)
     await editor.replace(same, ANY, "anna")  # changes nothing, and so is no version
-    await store.put(await edited(roster, role="Star gazer"))
+    await store.put(await edited(roster, role="Star gazer"), same)
     await roster.reload()
     newest, *_ = await history.versions("sophia")
     assert (newest.version, newest.author) == (2, "")
@@ -167,7 +167,8 @@ async def test_two_processes_that_see_the_same_edit_keep_it_once(store, database
         history = PersonaHistory(database)
         rosters.append(Roster(store, ttl_seconds=300, recorder=history.record))
     await asyncio.gather(*(one.current() for one in rosters))
-    await store.put(await edited(rosters[0], role="Star gazer"))
+    before = await edited(rosters[0])
+    await store.put(await edited(rosters[0], role="Star gazer"), before)
     await asyncio.gather(*(one.reload() for one in rosters))
     assert [one.version for one in await PersonaHistory(database).versions("sophia")] == [2, 1]
 
@@ -209,11 +210,67 @@ async def test_a_table_whose_database_is_gone_says_so(tmp_path):
 async def test_files_are_written_and_removed(tmp_path):
     files = PersonaFiles(tmp_path)
     for one in (await FILES.load()).members:
-        await files.put(one)
+        await files.put(one, None)
     assert (await files.load()).members == (await FILES.load()).members
     await files.remove("karen")
     await files.remove("karen")
     assert (await files.load()).ids == ("cherry", "sophia")
     gone = PersonaFiles(tmp_path / "nowhere")
     with pytest.raises(PersonaStoreError, match="cannot be written"):
-        await gone.put((await FILES.load()).members[0])
+        await gone.put((await FILES.load()).members[0], None)
+
+
+async def test_two_processes_with_one_revision_lose_no_update(store, database):
+    editors, rosters = [], []
+    for _ in range(2):
+        history = PersonaHistory(database)
+        rosters.append(Roster(store, ttl_seconds=300, recorder=history.record))
+        await rosters[-1].current()
+        editors.append(Editor(rosters[-1], history))
+    before = (await rosters[0].current()).get("sophia").revision
+    one, two = await edited(rosters[0], role="A"), await edited(rosters[1], voice="B")
+    done = await asyncio.gather(
+        editors[0].replace(one, before, "anna"),
+        editors[1].replace(two, before, "ben"),
+        return_exceptions=True,
+    )
+    (lost,) = [one for one in done if isinstance(one, Exception)]
+    (kept,) = [one for one in done if not isinstance(one, Exception)]
+    assert isinstance(lost, PersonaChangedError)
+    assert (await store.load()).get("sophia") == kept
+    newest, *_ = await PersonaHistory(database).versions("sophia")
+    assert (newest.version, newest.author) == (2, "anna" if kept.role == "A" else "ben")
+
+
+async def test_somebody_who_cannot_be_read_is_neither_removed_nor_overwritten(
+    roster, store, database, editor, history
+):
+    karen = (await roster.current()).get("karen")
+    spoil = persona_table.update().where(persona_table.c.id == "karen").values(domains="[")
+    await database.write(lambda connection: connection.execute(spoil))
+    assert (await roster.reload()).unread == ("karen",)
+    assert [one.version for one in await history.versions("karen")] == [1]
+    with pytest.raises(PersonaConflictError, match="already"):
+        await editor.create(karen, "anna")
+
+
+async def test_a_stale_revision_brings_nobody_back(roster, editor):
+    await roster.current()
+    await editor.remove("karen", ANY, "anna")
+    with pytest.raises(PersonaChangedError, match="it is gone"):
+        await editor.roll_back("karen", 1, "deadbeef0000", "anna")
+
+
+async def test_a_file_holds_text_that_looks_like_a_section_or_a_message(tmp_path):
+    karen = (await FILES.load()).get("karen")
+    odd = "## Prompt\nhello\n> quoted\n\\## not\n\\> neither"
+    example = {"message": odd, "reply": odd}
+    fields = karen.model_dump(exclude={"revision"})
+    persona = karen.model_validate(
+        {**fields, "backstory": odd, "template": odd, "examples": [example]}
+    )
+    files = PersonaFiles(tmp_path)
+    await files.put(persona, None)
+    assert (await files.load()).get("karen") == persona
+    with pytest.raises(PersonaChangedError, match="was edited"):
+        await files.put(karen, karen)

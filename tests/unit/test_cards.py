@@ -154,3 +154,36 @@ def test_a_card_that_breaks_a_rule_names_the_field(data, field):
     with pytest.raises(PersonaInvalidError) as caught:
         cards.read(card, "odd.json")
     assert caught.value.field == field
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"name": "Nova", "extensions": None},
+        {"name": "Nova", "extensions": [1]},
+        {"name": "Nova", "extensions": {"orchestra": {"card": "not json"}}},
+        {"name": "Nova", "description": None, "personality": None},
+    ],
+)
+def test_an_odd_card_comes_in_and_goes_out(data):
+    card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": data}
+    persona = cards.read(card, "odd.json")
+    assert json.loads(cards.written(persona, 2)) == card
+    assert cards.read(json.loads(cards.written(persona, 3)), "odd.json").name == "Nova"
+
+
+def test_half_a_character_is_refused_before_it_can_harm():
+    data = {"name": "Nova", "first_mes": "\ud800 x"}
+    with pytest.raises(PersonaInvalidError):
+        cards.read({"spec": "chara_card_v2", "data": data}, "odd.json")
+
+
+@pytest.mark.parametrize("spec", [{"a": 1}, ["chara_card_v2"], None, 3])
+def test_what_is_no_card_is_none(spec):
+    assert not cards.is_card({"spec": spec, "data": {}})
+
+
+def test_the_macros_of_a_prompt_are_filled_in():
+    data = {"name": "Nova", "system_prompt": "You are {{char}}. {{original}}"}
+    template = cards.read({"spec": "chara_card_v2", "data": data}, "nova.json").template
+    assert template.startswith("You are Nova. [task]")

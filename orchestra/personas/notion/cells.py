@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra.personas.notion.pages import LONGEST_TEXT, escaped, texts_of
+from orchestra.personas.notion.pages import LONGEST_TEXT, escaped, length_of, texts_of
 from orchestra.types.persona import Persona
 
 
@@ -96,7 +96,7 @@ def schema(columns: Iterable[Column]) -> dict[str, Any]:
 
 def values_of(persona: Persona) -> dict[str, str | float | tuple[str, ...]]:
     """What belongs into the cells, by the meaning of the column; a long prompt does not."""
-    fits = len(persona.template) <= LONGEST_TEXT
+    fits = length_of(persona.template) <= LONGEST_TEXT
     return {
         "name": persona.name,
         "role": persona.role,
@@ -117,7 +117,7 @@ def sections_for(persona: Persona, id_by_name: str) -> dict[str, str]:
         persona: Whom to write down.
         id_by_name: The id that a reader would make of the name.
     """
-    fits = len(persona.template) <= LONGEST_TEXT
+    fits = length_of(persona.template) <= LONGEST_TEXT
     examples = [
         f"> {escaped(one.message).replace(chr(10), '<br>')}\n{escaped(one.reply)}"
         for one in persona.examples

@@ -17,6 +17,9 @@ SECTIONS = ("prompt", "examples", "backstory", "voice", "starters", "technical")
 LONGEST_TEXT = 2000
 """Characters of one text object that the API takes."""
 
+_BEYOND_TEXT = re.compile(r"(?<!\\)(?:!\[|<(?!br\b)[a-z/])")
+"""Pictures, tables, pages and the like, in Notion's Markdown: signs in text have a backslash."""
+_FENCED = re.compile(r"^```[\s\S]*?^```$", re.MULTILINE)
 _PREFIXES = {
     "heading_1": "# ",
     "heading_2": "## ",
@@ -27,7 +30,8 @@ _PREFIXES = {
     "to_do": "- ",
 }
 _PIECE = re.compile(
-    r"^```\w*\n(?P<code>[\s\S]*?)\n```$|^(?P<quote>>.*(?:\n>.*)*)|^(?P<line>.+)$", re.MULTILINE
+    r"^```(?P<language>.*)\n(?P<code>[\s\S]*?)\n```$|^(?P<quote>>.*(?:\n>.*)*)|^(?P<line>.+)$",
+    re.MULTILINE,
 )
 _PLAIN_BLOCKS = frozenset({"paragraph", "callout", "toggle"})
 
@@ -60,9 +64,15 @@ def with_sections(markdown: str, texts: Mapping[str, str]) -> str:
     return "\n".join(kept).strip()
 
 
+def is_text(markdown: str) -> bool:
+    """Whether there is nothing but words, which can be written anew without a loss."""
+    return _BEYOND_TEXT.search(_FENCED.sub("", markdown)) is None
+
+
 def plain(markdown: str) -> str:
-    """The words, without Notion's escapes and <br>."""
-    broken = re.sub(r"<br */?>", "\n", markdown)
+    """The words, without pictures, and without Notion's escapes and <br>."""
+    words = re.sub(r"^!\[.*\]\(.*\)\n?", "", markdown, flags=re.MULTILINE)
+    broken = re.sub(r"<br */?>", "\n", words)
     return re.sub(r"\\([\\*~`$\[\]<>{}|^_#-])", r"\1", broken)
 
 
@@ -99,31 +109,40 @@ def markdown_of(blocks: Sequence[Mapping[str, Any]]) -> tuple[str, bool]:
 def blocks_of(markdown: str) -> list[dict[str, Any]]:
     """Markdown as blocks, one for each line, quote or fenced text."""
     blocks: list[dict[str, Any]] = []
-    for kind, said in _pieces(markdown):
+    for kind, said, language in _pieces(markdown):
         content: dict[str, Any] = {"rich_text": texts_of(said)}
         if kind == "code":
-            content["language"] = "json"
+            content["language"] = language or "plain text"
         blocks.append({"object": "block", "type": kind, kind: content})
     return blocks
 
 
 def texts_of(words: str) -> list[dict[str, Any]]:
     """Words as text objects that the API takes."""
-    starts = range(0, len(words), LONGEST_TEXT)
-    return [
-        {"type": "text", "text": {"content": words[start : start + LONGEST_TEXT]}}
-        for start in starts
-    ]
+    pieces, piece, length = [], "", 0
+    for sign in words:
+        width = length_of(sign)
+        if length + width > LONGEST_TEXT:
+            pieces.append(piece)
+            piece, length = "", 0
+        piece, length = piece + sign, length + width
+    return [{"type": "text", "text": {"content": one}} for one in (*pieces, piece) if one]
 
 
-def _pieces(markdown: str) -> Iterator[tuple[str, str]]:
+def length_of(words: str) -> int:
+    """How long the API takes words to be: many an emoji counts twice."""
+    return len(words.encode("utf-16-le")) // 2
+
+
+def _pieces(markdown: str) -> Iterator[tuple[str, str, str]]:
+    """Kind, words and language of each block."""
     for found in _PIECE.finditer(markdown):
         if found["code"] is not None:
-            yield "code", found["code"]
+            yield "code", found["code"], found["language"]
         elif found["quote"] is not None:
-            yield "quote", plain(re.sub(r"^> ?", "", found["quote"], flags=re.MULTILINE))
+            yield "quote", plain(re.sub(r"^> ?", "", found["quote"], flags=re.MULTILINE)), ""
         else:
-            yield _line(found["line"])
+            yield (*_line(found["line"]), "")
 
 
 def _line(line: str) -> tuple[str, str]:

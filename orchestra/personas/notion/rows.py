@@ -79,7 +79,10 @@ def columns_of(
     """
     named = [(column(name), name, cell) for name, cell in properties.items()]
     renamed = [(remembered.get(one.get("id", ""), ""), name, one) for _, name, one in named]
-    return {what: (name, cell) for what, name, cell in [*renamed, *named] if what}
+    found = {what: (name, cell) for what, name, cell in [*renamed, *named] if what}
+    title = next((name for name, cell in properties.items() if cell.get("type") == "title"), None)
+    found.pop("name", None)  # a column of that name need not be the title, which may have another
+    return found if title is None else {**found, "name": (title, properties[title])}
 
 
 def read_row(page: Mapping[str, Any], body: str, remembered: Mapping[str, str]) -> Row:

@@ -78,7 +78,7 @@ async def new_table(wire: NotionWire, parent: str, note: Path) -> str:
         "icon": {"type": "emoji", "emoji": "🎭"},
         "initial_data_source": {"properties": schema(COLUMNS.values())},
     }
-    with told_as("Notion"):
+    with told_as("Notion", writing=True):
         made = await wire.change("POST", "databases", body, idempotent=False)
         database_id = str(made["id"])
     noted = json.dumps({**_noted(note), parent_id: database_id})
@@ -112,7 +112,7 @@ async def complete(store: NotionPersonas, shipped: Sequence[Persona], made: Made
         if there & {persona.id, plain_id(persona.name)}:
             made.skipped[persona.name] = "it has a row already"
         else:
-            await store.put(persona)
+            await store.put(persona, None)
             made.personas.append(persona.name)
 
 

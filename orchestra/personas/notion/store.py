@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestra.errors import PersonaStoreError
+from orchestra.errors import PersonaChangedError, PersonaStoreError
 from orchestra.personas.kept import KeptTable, plain_id
 from orchestra.personas.notion.cells import (
     COLUMNS,
@@ -25,10 +25,10 @@ from orchestra.personas.notion.cells import (
     sections_for,
     values_of,
 )
-from orchestra.personas.notion.pages import escaped, with_sections
+from orchestra.personas.notion.pages import escaped, sections_of, texts_of, with_sections
 from orchestra.personas.notion.rows import Row, columns_of, known_columns, read_row
 from orchestra.personas.notion.table import Content, NotionTable
-from orchestra.personas.notion.wire import NotionWire, shown_id, told_as
+from orchestra.personas.notion.wire import NotionRefusal, NotionWire, shown_id, told_as
 from orchestra.types.persona import Persona, Personas, without_clashes
 
 LIST_SECONDS = 20.0
@@ -49,6 +49,8 @@ class _Found:
     provisional: set[str] = field(default_factory=set)
     understood: dict[str, Persona] = field(default_factory=dict)
     """By page, those whose row has nothing wrong."""
+    ids: dict[str, str] = field(default_factory=dict)
+    """By page, of all rows that belong to somebody."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class _Place:
 
     page: dict[str, Any]
     content: Content
+    is_active: bool
     persona: Persona | None
-    """As the row has it; None where it was not understood."""
+    """As the row has it; None where it was not understood, or not looked at."""
 
 
 class NotionPersonas:
@@ -118,58 +121,117 @@ class NotionPersonas:
                 for key, what in known_columns(page["properties"]).items()
             }
         found, present = _Found(), {row.page_id for row in rows}
-        for row in rows:
+        for row in sorted(rows, key=lambda row: not row.is_active):
             if row.is_active:
                 self._take(row, contents[row.page_id].problem, present, found)
+            elif row.name:
+                persona_id = self._id_of(row, present)
+                if persona_id not in found.ids.values():
+                    found.ids[row.page_id] = persona_id
         if not found.members:
             reason = "; ".join(found.problems[:3]) or "it has no active row"
             message = f"{self.source} holds no persona that can be used: {reason}."
             raise PersonaStoreError(message)
         await asyncio.to_thread(self._kept.keep, found.members, found.provisional, columns)
         self._places = {
-            found.members[page["id"]].id: _Place(
+            found.ids[row.page_id]: _Place(
                 page,
-                contents[page["id"]],
-                found.understood.get(page["id"]),
+                contents[row.page_id],
+                row.is_active,
+                found.understood.get(row.page_id),
             )
-            for page in pages
-            if page["id"] in found.members
+            for page, row in zip(pages, rows, strict=True)
+            if row.page_id in found.ids
         }
-        return self._personas(list(found.members.values()), found.problems)
+        personas = self._personas(list(found.members.values()), found.problems)
+        active = {row.page_id for row in rows if row.is_active}
+        unread = (found.ids[one] for one in found.ids if one in active - set(found.members))
+        return personas.model_copy(update={"unread": tuple(unread)})
 
     def misread(self) -> frozenset[str]:
         """Ids of those whose row, when it was last read, had something wrong."""
         return frozenset(one for one, place in self._places.items() if place.persona is None)
 
-    async def put(self, persona: Persona) -> None:
+    async def put(self, persona: Persona, before: Persona | None) -> None:
         """Write a persona into its row, or into a new one; only what differs is touched.
 
-        The table must have been read before.
+        A row that is switched off is switched on again.
 
         Raises:
+            PersonaChangedError: somebody changed the same row since it was read.
             PersonaStoreError: Notion refuses, or the table has no place for a value.
         """
         place = self._places.get(persona.id)
-        with told_as(self.source):
+        with told_as(self.source, writing=True):
             columns = columns_of(await self.table.columns(), self._kept.columns)
-            before = place.persona if place else None
-            cells, texts = _written(persona, before, columns)
-            sections = {**texts, **_sections(persona, before)}
+            old = place.persona if place else None
+            cells, texts = _written(persona, old, columns)
+            sections = {**_sections(persona, old), **texts}
+            active, column = columns.get("active", ("", {}))
+            if column.get("type") == "checkbox" and not (place and place.is_active):
+                cells[active] = {"checkbox": True}
             if place is None:
-                await self._add(persona, cells, sections, columns)
-                return
-            if sections and place.content.problem:
-                message = (
-                    f"{persona.name} was not changed: {place.content.problem}, so it cannot be "
-                    "written back. Edit the page in Notion."
+                page = await self.table.add_row(
+                    cells, icon_of(persona), with_sections("", sections)
                 )
-                raise PersonaStoreError(message)
-            icon = icon_of(persona) if before and before.icon != persona.icon else None
-            if sections:
-                markdown = with_sections(place.content.markdown, sections)
-                await self.table.rewrite_page(place.page["id"], markdown)
-            if cells or icon:
-                await self.table.change_row(place.page["id"], cells, icon)
+                self._kept.keep_id(page["id"], persona.id)
+            elif before is None and place.is_active and place.persona is not None:
+                raise PersonaChangedError(persona.id, "there is a row of that name by now")
+            else:
+                await self._change(persona, place, cells, sections)
+
+    async def _change(
+        self,
+        persona: Persona,
+        place: _Place,
+        cells: Mapping[str, Any],
+        sections: Mapping[str, str],
+    ) -> None:
+        """Change a row and its page, if both are still as they were read.
+
+        Raises:
+            PersonaChangedError: one of them is not.
+            PersonaStoreError: the page holds what would be lost.
+            NotionRefusal: Notion refuses; then nothing was changed.
+        """
+        page_id = place.page["id"]
+        now = await self.table.row(page_id)
+        if now.get("in_trash") or any(
+            now["properties"].get(one) != place.page["properties"].get(one) for one in cells
+        ):
+            raise PersonaChangedError(persona.id, "somebody edits its row in Notion")
+        changes: dict[str, Any] = {"properties": dict(cells)} if cells else {}
+        icon = icon_of(persona)
+        if (place.persona is None or place.persona.icon != persona.icon) and icon != now["icon"]:
+            changes["icon"] = icon
+        markdown = await self._markdown(persona, place, sections) if sections else None
+        if changes:
+            await self.table.change_row(page_id, changes)
+        if markdown is not None:
+            try:
+                await self.table.rewrite_page(page_id, markdown)
+            except NotionRefusal:
+                await self.table.change_row(page_id, _taken_back(place, changes))
+                raise
+
+    async def _markdown(self, persona: Persona, place: _Place, sections: Mapping[str, str]) -> str:
+        """What is to stand on the page: what stands there right now, with these sections.
+
+        Raises:
+            PersonaChangedError: a section of ours is not as it was read.
+            PersonaStoreError: the page holds what would be lost.
+        """
+        now = await self.table.content(place.page["id"])
+        if now.problem or not now.is_rewritable:
+            message = (
+                f"{persona.name} was not changed: {now.problem or 'its page holds more than text'}"
+                ", which would be lost if it was written from here. Edit the page in Notion."
+            )
+            raise PersonaStoreError(message)
+        read, there = sections_of(place.content.markdown), sections_of(now.markdown)
+        if any(read.get(one) != there.get(one) for one in sections):
+            raise PersonaChangedError(persona.id, "somebody edits its page in Notion")
+        return with_sections(now.markdown, sections)
 
     async def remove(self, persona_id: str) -> None:
         """Move a persona's row to the trash, from which people can bring it back.
@@ -179,21 +241,8 @@ class NotionPersonas:
         """
         place = self._places.get(persona_id)
         if place is not None:
-            with told_as(self.source):
+            with told_as(self.source, writing=True):
                 await self.table.trash_row(place.page["id"])
-
-    async def _add(
-        self,
-        persona: Persona,
-        cells: dict[str, Any],
-        sections: Mapping[str, str],
-        columns: Mapping[str, tuple[str, dict[str, Any]]],
-    ) -> None:
-        name, active = columns.get("active", ("", {}))
-        if active.get("type") == "checkbox":
-            cells = {**cells, name: {"checkbox": True}}
-        page = await self.table.add_row(cells, icon_of(persona), with_sections("", sections))
-        self._kept.keep_id(page["id"], persona.id)
 
     def _personas(self, members: list[Persona], problems: Sequence[str]) -> Personas:
         """The set; a subject that two claim stays with whoever was there first."""
@@ -210,8 +259,9 @@ class NotionPersonas:
         is_sound = earlier is not None and row.page_id not in self._kept.provisional
         wrong = [*row.problems, *([cut] if cut else [])]
         persona = None
+        persona_id = self._free(self._id_of(row, present) if row.name else "", earlier, found)
+        found.ids[row.page_id] = persona_id
         if not (wrong and is_sound):
-            persona_id = self._id_of(row, present)
             persona, broken = _persona(row, persona_id)
             wrong += [one for one in broken if one not in wrong]
             if persona is not None:
@@ -219,14 +269,23 @@ class NotionPersonas:
         served = persona or earlier
         what = "an earlier version answers" if persona is None else "a stand-in is used"
         what = what if served is not None else "it is left out"
-        name = row.name or "A row without a name"
+        name = row.name or (earlier.name if earlier else "A row without a name")
         found.problems += [f"{name}: {one} ({what})." for one in wrong]
         if served is not None:
-            found.members[row.page_id] = served
+            found.members[row.page_id] = served.model_copy(update={"id": persona_id})
             if wrong and not is_sound:
                 found.provisional.add(row.page_id)
         if persona is not None and not wrong:
             found.understood[row.page_id] = persona
+
+    def _free(self, wanted: str, earlier: Persona | None, found: _Found) -> str:
+        """The id of a row: its own, unless a row that was there first has it by now."""
+        own = wanted or (earlier.id if earlier else plain_id(wanted))
+        free, number = own, 1
+        while free in found.ids.values():
+            number += 1
+            free = f"{own[:36]}-{number}"
+        return free
 
     def _id_of(self, row: Row, present: set[str]) -> str:
         said = row.technical.get("id")
@@ -253,6 +312,29 @@ def _persona(row: Row, persona_id: str) -> tuple[Persona | None, list[str]]:
     except ValidationError as exc:
         wrong = ((str(one["loc"][0]), one["msg"]) for one in exc.errors())
         return None, [f"{name}: {said}" for name, said in wrong if name not in row.missing]
+
+
+def _taken_back(place: _Place, changes: Mapping[str, Any]) -> dict[str, Any]:
+    """What undoes changes of a row."""
+    undone = dict(changes)
+    if "icon" in changes:
+        undone["icon"] = place.page["icon"]
+    if place.persona is not None and "properties" in changes:
+        kinds = {name: one["type"] for name, one in place.page["properties"].items()}
+        undone["properties"] = {
+            name: {kinds[name]: _as_sent(kinds[name], place.page["properties"][name])}
+            for name in changes["properties"]
+        }
+    return undone
+
+
+def _as_sent(kind: str, read: Mapping[str, Any]) -> Any:  # noqa: ANN401  # whatever the cell holds
+    """A cell's content as it has to be sent: texts in pieces that the API takes."""
+    if kind in {"title", "rich_text"}:
+        return texts_of("".join(str(one["plain_text"]) for one in read[kind]))
+    if kind == "multi_select":
+        return [{"name": one["name"]} for one in read[kind]]
+    return read[kind]
 
 
 def _written(

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import Any
 
 from orchestra.errors import PersonaStoreError
-from orchestra.personas.notion.pages import blocks_of, markdown_of
+from orchestra.personas.notion.pages import blocks_of, is_text, markdown_of
 from orchestra.personas.notion.wire import (
     NotionRefusal,
     NotionWire,
@@ -34,6 +34,8 @@ class Content:
     markdown: str
     problem: str = ""
     """Why that is not all of it."""
+    is_rewritable: bool = True
+    """Whether there is nothing on it that would be lost if it was written anew."""
 
 
 class NotionTable:
@@ -150,18 +152,33 @@ class NotionTable:
             raise
         return page
 
-    async def change_row(
-        self, page_id: str, properties: Mapping[str, Any], icon: Mapping[str, Any] | None
-    ) -> None:
-        """Change cells of a row, and its icon unless it is None.
+    async def change_row(self, page_id: str, changes: Mapping[str, Any]) -> None:
+        """Change a row.
+
+        Args:
+            page_id: Its page.
+            changes: `properties`, and `icon` if that changes, as the API takes them.
 
         Raises:
             NotionRefusal: Notion refuses.
         """
-        body: dict[str, Any] = {"properties": dict(properties)}
-        if icon is not None:
-            body["icon"] = dict(icon)
-        await self._wire.change("PATCH", f"pages/{page_id}", body)
+        await self._wire.change("PATCH", f"pages/{page_id}", changes)
+
+    async def row(self, page_id: str) -> dict[str, Any]:
+        """A row as it is right now.
+
+        Raises:
+            NotionRefusal: Notion refuses.
+        """
+        return await self._wire.read("GET", f"pages/{page_id}")
+
+    async def content(self, page_id: str) -> Content:
+        """What stands on a page right now.
+
+        Raises:
+            NotionRefusal: Notion refuses.
+        """
+        return await self._read_page(page_id)
 
     async def trash_row(self, page_id: str) -> None:
         """Move a row to the trash, from which people can bring it back.
@@ -248,19 +265,21 @@ class NotionTable:
         try:
             answer = await self._wire.read("GET", f"pages/{page_id}/markdown")
         except NotionRefusal as exc:
-            if not is_unknown_address(exc):
+            if exc.status not in _OF_THIS_PAGE and not is_unknown_address(exc):
                 raise
-            self._has_markdown = False
-            return await self._read_blocks(page_id)
+            content = await self._read_blocks(page_id)
+            self._has_markdown = not is_unknown_address(exc)
+            return content
         said = answer.get("markdown")
         if not isinstance(said, str):
             return Content("", _CUT)
-        is_cut = answer.get("truncated") or answer.get("unknown_block_ids")
-        return Content(said, _CUT if is_cut else "")
+        is_cut = bool(answer.get("truncated") or answer.get("unknown_block_ids"))
+        is_rewritable = not is_cut and is_text(said)
+        return Content(said, _CUT if is_cut else "", is_rewritable=is_rewritable)
 
     async def _read_blocks(self, page_id: str) -> Content:
-        markdown, _ = markdown_of(await self._blocks(page_id, _DEEPEST))
-        return Content(markdown)
+        markdown, is_whole = markdown_of(await self._blocks(page_id, _DEEPEST))
+        return Content(markdown, is_rewritable=is_whole)
 
     async def _blocks(self, block_id: str, deepest: int) -> list[dict[str, Any]]:
         """The blocks below one, each with its own in `children`."""

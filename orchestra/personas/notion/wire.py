@@ -27,6 +27,8 @@ PAGE_SIZE = 100
 _MOST_PAGES = 50
 _PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 3600.0
+_LIMITED_SECONDS = 1.0
+"""Pause after a refusal for asking too often that does not say how long."""
 _MOST_WAITS = 5
 """How often one request waits for a limit to pass."""
 _HEX = re.compile(
@@ -36,7 +38,7 @@ _HEX = re.compile(
 _PASSING = frozenset({408, 409, 500, 502, 503, 504, 529})
 _NOTHING_WAS_DONE = frozenset({409, 429, 503, 529})
 _FIXES = {
-    400: "Check NOTION_PERSONAS_DB_ID.",
+    400: "If it is about an id, check NOTION_PERSONAS_DB_ID.",
     401: "Check NOTION_API_KEY: the token is wrong or was revoked.",
     403: "Let the connection read content (and, for changes, update and insert it), in Notion's "
     "settings of the connection.",
@@ -44,6 +46,8 @@ _FIXES = {
     "(page menu, Connections).",
     429: "It is asked again when Notion allows it.",
 }
+
+_AGAIN = "It is tried again by itself."
 
 NotionRefusal = HTTPResponseError
 """Notion's answer with an error status; `status` and, where it is of its own kind, `code`."""
@@ -168,7 +172,7 @@ class NotionWire:
                     query=dict(query) if query is not None else None,
                 )
             except (NotionClientErrorBase, httpx.HTTPError, ValueError) as exc:
-                wanted = retry_after(exc) if isinstance(exc, HTTPResponseError) else 0.0
+                wanted = _wanted_pause(exc)
                 if 0 < wanted <= self._patience_seconds and waits < _MOST_WAITS:
                     waits += 1
                     await asyncio.sleep(wanted)
@@ -185,8 +189,12 @@ class NotionWire:
 
 
 @contextmanager
-def told_as(source: str) -> Iterator[None]:
+def told_as(source: str, *, writing: bool = False) -> Iterator[None]:
     """Tell whatever the client, the wire or an odd answer raises as one error, for people.
+
+    Args:
+        source: What is asked.
+        writing: Whether something is changed, which nobody tries again by itself.
 
     Raises:
         PersonaStoreError: something was raised.
@@ -202,7 +210,7 @@ def told_as(source: str) -> Iterator[None]:
         TypeError,
         AttributeError,
     ) as exc:
-        message, pause = _in_words(source, exc)
+        message, pause = _in_words(source, exc, "Send it again." if writing else _AGAIN)
         raise PersonaStoreError(message, pause) from exc
 
 
@@ -246,8 +254,17 @@ def retry_after(cause: HTTPResponseError) -> float:
 
 
 def is_unknown_address(cause: HTTPResponseError) -> bool:
-    """Whether the API has no such call."""
-    return isinstance(cause, APIResponseError) and cause.code.value == "invalid_request_url"
+    """Whether the API, or whatever stands in its place, has no such call."""
+    if isinstance(cause, APIResponseError):
+        return bool(cause.code.value == "invalid_request_url")
+    return cause.status in {404, 405, 501}
+
+
+def _wanted_pause(exc: Exception) -> float:
+    """Seconds to wait before the next try; 0 where nothing was asked for."""
+    if not isinstance(exc, HTTPResponseError):
+        return 0.0
+    return retry_after(exc) or (_LIMITED_SECONDS if exc.status == 429 else 0.0)  # noqa: PLR2004  # too many requests
 
 
 def _may_pass(exc: Exception, *, idempotent: bool) -> bool:
@@ -257,12 +274,12 @@ def _may_pass(exc: Exception, *, idempotent: bool) -> bool:
     return idempotent and not isinstance(exc, RequestTimeoutError)
 
 
-def _in_words(source: str, cause: Exception) -> tuple[str, float]:
+def _in_words(source: str, cause: Exception, otherwise: str) -> tuple[str, float]:
     """What went wrong, and how long Notion wants to be left alone."""
     if isinstance(cause, HTTPResponseError):
         code = cause.code.value if isinstance(cause, APIResponseError) else "no code"
         said = " ".join(str(cause).split())[:200]
-        fix = _FIXES.get(cause.status, "It is tried again by itself.")
+        fix = _FIXES.get(cause.status, otherwise)
         return f"{source} answered HTTP {cause.status} ({code}): {said} {fix}", retry_after(cause)
     if isinstance(cause, TimeoutError | RequestTimeoutError | httpx.TimeoutException):
         said = "is silent"
@@ -270,4 +287,4 @@ def _in_words(source: str, cause: Exception) -> tuple[str, float]:
         said = f"cannot be reached ({type(cause).__name__}: {cause})"
     else:
         said = f"gave no proper answer ({type(cause).__name__}: {str(cause)[:120]})"
-    return f"{source} {said}. It is tried again by itself.", 0.0
+    return f"{source} {said}. {otherwise}", 0.0

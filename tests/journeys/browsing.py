@@ -1,0 +1,32 @@
+"""The chat screen in a real browser: where it is, how large, and what people do there."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from playwright.sync_api import Page, expect
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = """--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync""".split()
+SIZES = {"desktop": {"width": 1440, "height": 900}, "phone": {"width": 390, "height": 844}}
+NEEDS_BROWSER = [
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
+]
+expect.set_options(timeout=15_000)
+
+
+def send(page: Page, text: str) -> None:
+    """Type a message and send it."""
+    page.click("#chat-input")
+    page.keyboard.type(text)
+    page.keyboard.press("Enter")
+
+
+def finished(page: Page) -> None:
+    """Wait until the last answer is whole."""
+    expect(page.get_by_role("button", name="Memory").last).to_be_enabled()
