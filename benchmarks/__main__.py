@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks.table import Row, show
 
-NAMES = ("startup", "routing", "memory", "embedded", "chat")
+NAMES = ("startup", "routing", "personas", "memory", "embedded", "chat")
 
 
 async def main() -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -101,6 +101,7 @@ async def open_orchestra(
             memory=memory,
             lessons=lessons,
             webhook=_webhook(settings),
+            table_ids=_table_ids(roster),
             speaker=speaker,
             conversation=Conversation(
                 roster, embedder, router, memory, composer, speaker, settings.message_limit
@@ -109,6 +110,7 @@ async def open_orchestra(
         if in_advance:
             orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
             stack.push_async_callback(_stop, orchestra.warming)
+            stack.push_async_callback(_stop, asyncio.create_task(roster.stay_fresh()))
         yield orchestra
 
 
@@ -247,6 +249,11 @@ def _persona_store(
             raise StorageError(message)
         return SqlPersonas(database, files), None
     return files, None
+
+
+def _table_ids(roster: Roster) -> Callable[[], frozenset[str]]:
+    store = roster.store
+    return (lambda: store.ids) if isinstance(store, NotionPersonas) else frozenset
 
 
 def _webhook(settings: Settings) -> Webhook | None:

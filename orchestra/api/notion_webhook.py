@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 
 from orchestra.api.caller import House
+from orchestra.personas.webhook import is_about
 
 router = APIRouter(tags=["personas"])
 
@@ -32,9 +33,10 @@ async def knock(request: Request, house: House) -> dict[str, bool]:
         return {"verified": True}
     webhook.check(body, signature)
     is_new = webhook.is_new(str(event.get("id") or ""))
-    if is_new:
+    is_ours = is_about(event, house.table_ids())
+    if is_new and is_ours:
         house.roster.reload_soon()
-    return {"new": is_new}
+    return {"new": is_new, "ours": is_ours}
 
 
 def _event(body: bytes) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,19 +35,25 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Move personas, memories, versions, feedback and history into another database, verified."""
+    from orchestra.assembly import open_database
     from orchestra.transfer.migration import migrate_all
 
-    settings = read_own_settings()
+    settings = read_own_settings(persona_store="files")  # where they live is --from's to say
 
     async def run() -> list[Moved]:
+        from_there, to_there = _named(source, "--from"), _named(target, "--to")
         async with AsyncExitStack() as stack:
-            kept = await stack.enter_async_context(_database(settings, source, "--from"))
+            kept = None
+            if from_there or settings.database_url or (settings.data_dir / "orchestra.db").exists():
+                changed = settings.model_copy(update=from_there)
+                kept = await stack.enter_async_context(open_database(changed))
             members = await _personas(settings, source, kept)
-            there = await stack.enter_async_context(_database(settings, target, "--to"))
-            if kept is not None and there is not None and kept.description == there.description:
+            there = await stack.enter_async_context(
+                open_database(settings.model_copy(update=to_there))
+            )
+            if kept is not None and kept.description == there.description:
                 message = f"--from and --to are both {kept.description}."
                 raise SettingsError(message)
-            assert there is not None  # noqa: S101  # `_database` refuses what is none for --to
             return await migrate_all(kept, there, members, dry_run=dry_run)
 
     moved = asyncio.run(run())
@@ -92,7 +97,8 @@ async def _personas(
 
     if source not in {"files", "notion"} and kept is not None and await has_personas(kept):
         return None
-    wanted = "notion" if source == "notion" or settings.uses_notion else "files"
+    has_table = bool(settings.notion_api_key and settings.notion_personas_db_id)
+    wanted = "notion" if source == "notion" or (source != "files" and has_table) else "files"
     async with open_roster(settings.model_copy(update={"persona_store": wanted})) as roster:
         personas = await roster.reload()
     if personas.problems:
@@ -101,33 +107,24 @@ async def _personas(
     return personas.members
 
 
-@asynccontextmanager
-async def _database(settings: Settings, name: str, option: str) -> AsyncIterator[Database | None]:
-    """The database of that name; for 'files' and 'notion' the one of the settings, if there is one.
+def _named(name: str, option: str) -> dict[str, object]:
+    """The settings of the database of that name; none for where the personas alone are named.
 
     Raises:
         SettingsError: it is no such name.
     """
-    from orchestra.assembly import open_database
-
-    named: dict[str, object] = {}
     if name.startswith(("postgresql://", "postgres://")):
-        named = {"database_url": SecretStr(name)}
-    elif name.startswith("sqlite:"):
+        return {"database_url": SecretStr(name)}
+    if name.startswith("sqlite:"):
         folder = Path(name.removeprefix("sqlite:").removeprefix("//"))
         folder = folder.parent if folder.name == "orchestra.db" else folder
         if option == "--from" and not (folder / "orchestra.db").exists():
             message = f"{option} is '{name}', but there is no orchestra.db in {folder}."
             raise SettingsError(message)
-        named = {"database_url": None, "data_dir": folder}
-    elif option == "--from" and name in {"files", "notion", "sql"}:
-        if settings.database_url is None and not (settings.data_dir / "orchestra.db").exists():
-            yield None
-            return
-    else:
-        known = _SOURCES if option == "--from" else "a PostgreSQL address, or sqlite:FOLDER"
-        shown = "an address of another kind" if "://" in name else f"'{name}'"
-        message = f"{option} is {shown}, but must be {known}."
-        raise SettingsError(message)
-    async with open_database(settings.model_copy(update=named)) as database:
-        yield database
+        return {"database_url": None, "data_dir": folder}
+    if option == "--from" and name in {"files", "notion", "sql"}:
+        return {}
+    known = _SOURCES if option == "--from" else "a PostgreSQL address, or sqlite:FOLDER"
+    shown = "an address of another kind" if "://" in name else f"'{name}'"
+    message = f"{option} is {shown}, but must be {known}."
+    raise SettingsError(message)

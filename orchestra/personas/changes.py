@@ -15,7 +15,7 @@ _WORDS = {
     "starters": "starters",
     "accent": "colour",
     "avatar": "avatar",
-    "icon": "icon",
+    "icon": "avatar",
     "card": "character card",
 }
 
@@ -39,6 +39,5 @@ def differences(old: Persona, new: Persona) -> list[str]:
         for trait in Traits.model_fields
         if getattr(old.traits, trait) != getattr(new.traits, trait)
     ]
-    return found + [
-        name for field, name in _WORDS.items() if getattr(old, field) != getattr(new, field)
-    ]
+    words = [name for field, name in _WORDS.items() if getattr(old, field) != getattr(new, field)]
+    return found + list(dict.fromkeys(words))

@@ -20,6 +20,7 @@ _FIRST_SECONDS = 10.0
 _LAST_SECONDS = 2.0
 _MOMENT_SECONDS = 1.0
 """Edits come in bursts: one reading serves all that happen within this time."""
+_LEAST_SECONDS = 0.05
 _FIRST_PAUSE_SECONDS = 5.0
 """Before the first new try after a failure; doubled up to the TTL."""
 
@@ -40,7 +41,8 @@ class RosterStatus:
 class Roster:
     """Gives every turn the current personas; reads them again behind its back.
 
-    After the first load nobody waits: whoever finds the personas older than the TTL gets them
+    After the first load nobody waits. They are read again whenever they are due: by
+    `stay_fresh` where that runs, and whoever finds the personas older than the TTL gets them
     as they are and starts the one refresh. A refresh that fails leaves the last good set in
     use, is logged, and shows in `status` until one succeeds; the next try comes sooner than the
     TTL, and not before the store wants to be asked. Where even the first load fails, what the
@@ -103,6 +105,16 @@ class Roster:
         """
         await self._end_of_refresh()  # it may have read what was there before
         return await asyncio.shield(self._start_refresh())
+
+    async def stay_fresh(self) -> None:
+        """Read the personas whenever they are due, for good: nobody's message has to begin it.
+
+        Without this a message after a quiet hour would be answered by the personas of an hour ago.
+        """
+        while self._ttl_seconds:
+            await asyncio.sleep(max(self._due_at - self._clock(), _LEAST_SECONDS))
+            if self._clock() >= self._due_at:
+                await asyncio.wait([self._start_refresh()])  # a failure is in log and status
 
     def reload_soon(self) -> None:
         """Read the personas in a moment, once, however often this is called by then."""

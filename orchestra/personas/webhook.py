@@ -7,13 +7,33 @@ import hmac
 import logging
 import re
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
 from orchestra.errors import SignInError, StorageError
 
 log = logging.getLogger(__name__)
 
 _REMEMBERED = 1000
+
+
+def is_about(event: Mapping[str, Any], ids: Collection[str]) -> bool:
+    """Whether an event is about one of these; one that does not say may be.
+
+    Args:
+        event: As Notion sends it.
+        ids: Of the table and its rows; none: nothing is known yet.
+    """
+    entity, data = event.get("entity"), event.get("data")
+    parent = data.get("parent") if isinstance(data, Mapping) else None
+    named = {
+        one.get(key)
+        for one in (entity, parent)
+        if isinstance(one, Mapping)
+        for key in ("id", "data_source_id")
+    } - {None}
+    return not ids or not named or not named.isdisjoint(ids)
 
 
 class Webhook:

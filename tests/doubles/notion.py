@@ -10,7 +10,8 @@ import json
 import time
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from orchestra.personas.files import read_persona
+from orchestra.settings import ROOT
 from tests.doubles.notion_content import (
     RefusedError,
     block,
@@ -94,6 +97,8 @@ class NotionServer(Served):
         self.database_id = self.add_table({name: {kind: {}} for name, kind in KINDS.items()})
         self.data_source_id = self.databases[self.database_id]
         self.rows: dict[str, dict[str, Any]] = {}
+        self.page_ids: dict[str, str] = {}
+        """Of the personas that a test put there, by id."""
         self.pages: dict[str, list[dict[str, Any]]] = {}
         """By page: its blocks."""
         self.asked: Counter[str] = Counter()
@@ -106,12 +111,21 @@ class NotionServer(Served):
         self.may_write = True
         self.per_second = 0
         """How many requests a second are answered; 0: all."""
-        self.endless = False
-        self.cursor_expires = False
+        self.endless = self.cursor_expires = False
         self._faults: deque[Fault] = deque()
         self._always: Fault | None = None
         self._minute = 0
         self._answered: deque[float] = deque()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What to set so that personas live here."""
+        plain = self.database_id.replace("-", "")
+        return {
+            "NOTION_API_KEY": self.token,
+            "NOTION_PERSONAS_DB_ID": f"https://app.notion.com/p/{plain}",
+            "NOTION_BASE_URL": self.url,
+        }
 
     # ---- what people do in the browser
 
@@ -490,6 +504,15 @@ def add_persona(server: NotionServer, persona: Any) -> str:
         Domains=list(persona.domains),
         **{"Prompt Template": persona.template, **traits},
     )
+
+
+@contextmanager
+def filled_notion() -> Iterator[NotionServer]:
+    """A Notion with the shipped personas in its table; their pages are in `page_ids`."""
+    with NotionServer() as server:
+        for path in sorted((ROOT / "personas_seed").glob("*.md")):
+            server.page_ids[path.stem] = add_persona(server, read_persona(path))
+        yield server
 
 
 def as_json(content: Any) -> Fault:

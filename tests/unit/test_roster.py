@@ -221,3 +221,17 @@ async def test_closing_a_roster_that_never_read_does_nothing(clock):
     store = ScriptedStore()
     await Roster(store, TTL, clock).close()
     assert store.reads == 0
+
+
+async def test_personas_stay_fresh_though_nobody_asks(first, second):
+    store = ScriptedStore(first, PersonaStoreError("It is away."), *[second] * 50)
+    roster = Roster(store, ttl_seconds=0.1)
+    assert await roster.current() is first
+    fresh = asyncio.create_task(roster.stay_fresh())
+    async with asyncio.timeout(5):
+        while roster.status().reloads < 3:
+            await asyncio.sleep(0.02)
+    fresh.cancel()
+    assert await roster.current() is second
+    assert roster.status().failures == 1
+    await roster.close()

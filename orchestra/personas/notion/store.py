@@ -148,6 +148,11 @@ class NotionPersonas:
         unread = (found.ids[one] for one in found.ids if one in active - set(found.members))
         return personas.model_copy(update={"unread": tuple(unread)})
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """Ids of the table and of every row that somebody has, as far as they are known."""
+        return frozenset({*self.table.ids, *(one.page["id"] for one in self._places.values())})
+
     def misread(self) -> frozenset[str]:
         """Ids of those whose row, when it was last read, had something wrong."""
         return frozenset(one for one, place in self._places.items() if place.persona is None)

@@ -59,6 +59,13 @@ class NotionTable:
         """Read every page anew: somebody says that something changed."""
         self._settled.clear()
 
+    @property
+    def ids(self) -> frozenset[str]:
+        """The data source's and the database's, once they are known."""
+        if self._data_source_id is None:
+            return frozenset()
+        return frozenset({self._data_source_id, notion_id(self._reference)})
+
     async def rows(self) -> list[dict[str, Any]]:
         """All rows that are not in the trash, the oldest first.
 
