@@ -5,6 +5,7 @@ A map of the house, from the street to the cellar. Imports only ever go down.
     cli, api, screen        the doors: terminal, HTTP, browser
     assembly                opens every part in order of use, closes them in reverse
     house                   the opened parts by name, and how each of them is
+    parts                   each part by itself, with the adapter that the settings pick
     conversation            the journey of a message: route, recall, compose, stream, remember
     transfer                personas and whole databases from one place into another
     personas                who answers; edited by people while the house is open

@@ -76,7 +76,8 @@ class Database:
             return f"SQLite {self.path}"
         address = self._engine.url
         host = address.host or address.query.get("host") or "this machine"
-        return f"PostgreSQL {address.database} on {host}"
+        port = f":{address.port}" if address.port else ""
+        return f"PostgreSQL {address.database} on {host}{port}"
 
     async def open(self) -> None:
         """Check the file, bring the tables up to date.

@@ -8,14 +8,14 @@ import sys
 
 from filelock import FileLock, Timeout
 
-from orchestra.assembly import open_database, open_roster, open_speaker, open_vectors
 from orchestra.environment import prepare_environment
 from orchestra.errors import OrchestraError, PersonaError, StorageError
-from orchestra.house import PartStatus
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.vectors import LOCK_NAME
+from orchestra.parts import open_database, open_roster, open_speaker, open_vectors
 from orchestra.salvage import damage_of, salvage
 from orchestra.settings import Settings
+from orchestra.types.status import PartStatus
 
 _ROOM_BYTES = 500_000_000
 

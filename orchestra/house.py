@@ -23,18 +23,9 @@ from orchestra.personas.statistics import Statistics
 from orchestra.personas.webhook import Webhook
 from orchestra.routing.lessons import Lessons
 from orchestra.settings import Settings
+from orchestra.types.status import PartStatus
 
 _STATUS_SECONDS = 2.0
-
-
-@dataclass(frozen=True)
-class PartStatus:
-    """One part of the house, for health, doctor and people."""
-
-    part: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 @dataclass

@@ -16,6 +16,7 @@ router = APIRouter(include_in_schema=False)
 
 _FOLDER = ROOT / "public" / "avatars"
 _HEADERS = {"Cache-Control": "no-cache"}
+_LONGEST_NAME = 40
 _GREY = "#6b7280"
 
 
@@ -26,7 +27,7 @@ async def show_avatar(name: str, house: House) -> Response:
     In the place of Chainlit's, which knows files alone and shows its own sign for who has none.
     """
     persona = _called(name, await house.conversation.personas())
-    own = re.sub(r"[^a-z0-9_-]", "_", name.strip().lower())
+    own = re.sub(r"[^a-z0-9_-]", "_", name.strip().lower())[:_LONGEST_NAME]
     path = ROOT / persona.avatar.lstrip("/") if persona else _FOLDER / f"{own}.svg"
     if (persona is None or persona.avatar) and path.is_file():
         return FileResponse(path, headers=_HEADERS)

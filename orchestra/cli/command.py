@@ -6,7 +6,8 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,6 +19,7 @@ from orchestra.settings import Settings, read_settings, unknown_variables
 
 if TYPE_CHECKING:
     from orchestra.house import Orchestra
+    from orchestra.types.status import PartStatus
 
 
 log = logging.getLogger(__name__)
@@ -56,6 +58,23 @@ def with_house(
             await run(house)
 
     asyncio.run(opened())
+
+
+def show_parts(parts: Sequence[PartStatus], *, as_json: bool) -> None:
+    """Print how each part is, and how to mend what is wrong.
+
+    Raises:
+        Exit: something is.
+    """
+    if as_json:
+        print(json.dumps([asdict(part) for part in parts], ensure_ascii=False))
+    else:
+        for part in parts:
+            print(f"{'ok  ' if part.ok else 'FAIL'} {part.part:12} {part.detail}")
+            if part.fix and not part.ok:
+                print(f"     {'':12} {part.fix}")
+    if not all(part.ok for part in parts):
+        raise typer.Exit(EXIT_FAILED)
 
 
 def json_lines(path: Path, *keys: str) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ def migrate(
     as_json: AsJson = False,
 ) -> None:
     """Move personas, memories, versions, feedback and history into another database, verified."""
-    from orchestra.assembly import open_database
+    from orchestra.parts import open_database
     from orchestra.transfer.migration import migrate_all
 
     settings = read_own_settings(persona_store="files")  # where they live is --from's to say
@@ -92,7 +92,7 @@ async def _personas(
     Raises:
         PersonaStoreError: some of them cannot be read.
     """
-    from orchestra.assembly import open_roster
+    from orchestra.parts import open_roster
     from orchestra.transfer.migration import has_personas
 
     if source not in {"files", "notion"} and kept is not None and await has_personas(kept):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from orchestra.cli.command import EXIT_FAILED, AsJson, DryRun, read_own_settings
+from orchestra.cli.command import AsJson, DryRun, read_own_settings, show_parts
 from orchestra.errors import SettingsError
 from orchestra.settings import Settings
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from orchestra.personas.notion.store import NotionPersonas
     from orchestra.personas.notion.wire import NotionWire
     from orchestra.transfer.copying import Step
+    from orchestra.types.status import PartStatus
 
 app = typer.Typer(help="The table in Notion in which personas live.", no_args_is_help=True)
 
@@ -30,7 +31,7 @@ _MARKS = {"add": "+", "change": "~", "keep": "=", "skip": "-"}
 @app.command("init")
 def init(as_json: AsJson = False) -> None:
     """Make the table, or add what it lacks; can be run again."""
-    from orchestra.assembly import notion_store
+    from orchestra.parts import notion_store
     from orchestra.personas.files import PersonaFiles
     from orchestra.personas.notion.setup import Made, complete, find_table, new_table
 
@@ -70,24 +71,15 @@ def init(as_json: AsJson = False) -> None:
 @app.command("check")
 def check(as_json: AsJson = False) -> None:
     """Say in words what is wrong with token, sharing, columns and rows, and how to mend it."""
-    from orchestra.personas.notion.setup import Finding, examine
+    from orchestra.personas.notion.setup import examine
 
     settings = _settings()
 
-    async def run() -> list[Finding]:
+    async def run() -> list[PartStatus]:
         async with _store(settings) as (wire, store):
             return await examine(wire, store)
 
-    findings = asyncio.run(run())
-    if as_json:
-        print(json.dumps([asdict(one) for one in findings], ensure_ascii=False))
-    else:
-        for one in findings:
-            print(f"{'ok  ' if one.ok else 'FAIL'} {one.part:12} {one.detail}")
-            if one.fix and not one.ok:
-                print(f"     {'':12} {one.fix}")
-    if not all(one.ok for one in findings):
-        raise typer.Exit(EXIT_FAILED)
+    show_parts(asyncio.run(run()), as_json=as_json)
 
 
 @app.command("push")
@@ -178,7 +170,7 @@ def _settings(*, needs_table: bool = True) -> Settings:
 
 @asynccontextmanager
 async def _wire(settings: Settings) -> AsyncIterator[NotionWire]:
-    from orchestra.assembly import open_wire
+    from orchestra.parts import open_wire
 
     wire = open_wire(settings, _PATIENCE_SECONDS)
     try:
@@ -189,7 +181,7 @@ async def _wire(settings: Settings) -> AsyncIterator[NotionWire]:
 
 @asynccontextmanager
 async def _store(settings: Settings) -> AsyncIterator[tuple[NotionWire, NotionPersonas]]:
-    from orchestra.assembly import notion_store
+    from orchestra.parts import notion_store
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     async with _wire(settings) as wire:

@@ -189,7 +189,7 @@ def bring_in(
 
 
 def _with_editor(run: Callable[[Roster, PersonaHistory, Editor], Awaitable[Result]]) -> Result:
-    from orchestra.assembly import open_editor
+    from orchestra.parts import open_editor
 
     settings = read_own_settings()
 
@@ -207,7 +207,7 @@ def _somebody() -> str:
 
 
 def _load_personas(settings: Settings, *, afresh: bool = False) -> Personas:
-    from orchestra.assembly import open_roster
+    from orchestra.parts import open_roster
 
     async def current() -> Personas:
         async with open_roster(settings) as roster:

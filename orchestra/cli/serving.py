@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from orchestra.cli.command import EXIT_FAILED, AsJson, read_own_settings
+from orchestra.cli.command import AsJson, read_own_settings, show_parts
 
 
 def serve(
@@ -51,13 +49,4 @@ def doctor(
     if repair:
         for line in mend(settings):
             print(line, file=sys.stderr)
-    parts = asyncio.run(examine(settings))
-    if as_json:
-        print(json.dumps([asdict(part) for part in parts], ensure_ascii=False))
-    else:
-        for part in parts:
-            print(f"{'ok  ' if part.ok else 'FAIL'} {part.part:12} {part.detail}")
-            if part.fix and not part.ok:
-                print(f"     {'':12} {part.fix}")
-    if not all(part.ok for part in parts):
-        raise typer.Exit(EXIT_FAILED)
+    show_parts(asyncio.run(examine(settings)), as_json=as_json)

@@ -63,7 +63,7 @@ def remove_user(name: str) -> None:
 
 def _with_accounts(run: Callable[[Accounts], Awaitable[None]]) -> None:
     from orchestra.accounts import Accounts
-    from orchestra.assembly import open_database
+    from orchestra.parts import open_database
 
     settings = read_own_settings()
 

@@ -13,6 +13,7 @@ from orchestra.errors import (
     PersonaConflictError,
     PersonaInvalidError,
     PersonaNotFoundError,
+    PersonaStoreError,
     StorageError,
 )
 from orchestra.personas.history import Act, PersonaHistory
@@ -132,6 +133,7 @@ class Editor:
 
         Raises:
             PersonaChangedError: the persona is not the expected one.
+            PersonaStoreError: it was removed, and is still there.
             OrchestraError: whatever the change raises, or reading.
         """
         async with self._one_at_a_time:
@@ -150,6 +152,11 @@ class Editor:
                 if after != before:
                     revision = after.revision if after else ""
                     await self._history.credit(persona_id, revision, author, note)
+                elif action == "remove":
+                    message = (
+                        f"'{persona_id}' was removed, and is still there; look into the store."
+                    )
+                    raise PersonaStoreError(message)
             except OrchestraError as exc:
                 outcome = f"done, but not read back: {exc}"
                 await self._note(action, persona_id, author, before, outcome)

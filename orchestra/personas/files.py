@@ -43,13 +43,13 @@ class PersonaFiles:
         """
 
         def write() -> None:
-            path = self.folder / f"{persona.id}.md"
+            path = self._path(persona.id)
             there = read_persona(path) if path.exists() else None
             if (there and there.revision) != (before and before.revision):
                 detail = f"{path.name} was edited" if there else f"{path.name} is gone"
                 raise PersonaChangedError(persona.id, detail)
             part = path.with_suffix(".part")
-            part.write_text(write_persona(persona), encoding="utf-8")
+            part.write_text(text, encoding="utf-8", newline="\n")
             part.replace(path)
 
         text = write_persona(persona)
@@ -64,8 +64,12 @@ class PersonaFiles:
         Raises:
             PersonaStoreError: the folder cannot be written.
         """
-        path = self.folder / f"{persona_id}.md"
-        await self._changed(lambda: path.unlink(missing_ok=True))
+        await self._changed(lambda: self._path(persona_id).unlink(missing_ok=True))
+
+    def _path(self, persona_id: str) -> Path:
+        """A persona's file, whose name may have capitals."""
+        found = (one for one in self.folder.glob("*.md") if one.stem.lower() == persona_id)
+        return next(found, self.folder / f"{persona_id}.md")
 
     async def _changed(self, change: Callable[[], None]) -> None:
         try:
@@ -155,7 +159,8 @@ def write_persona(persona: Persona) -> str:
 
 def _escaped(text: str) -> str:
     """With a backslash before what would begin a section or a message."""
-    return re.sub(r"^(\\*(?:## |>))", r"\\\1", text, flags=re.MULTILINE)
+    lines = re.sub(r"\r\n?", "\n", text)
+    return re.sub(r"^(\\*(?:## |>))", r"\\\1", lines, flags=re.MULTILINE)
 
 
 def _unescaped(text: str) -> str:

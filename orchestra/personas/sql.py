@@ -31,6 +31,9 @@ class SqlPersonas:
         self.source = f"{database.description.split()[0]} table personas"
         self._database = database
         self._first = first
+        self._domains: dict[str, tuple[str, ...]] = {}
+        """As the rows have them: a subject that somebody else has first is left out of what is
+        served."""
 
     async def load(self) -> Personas:
         """Read all personas.
@@ -54,6 +57,7 @@ class SqlPersonas:
         if not members:
             message = f"{self.source} holds no persona that can be used: {'; '.join(problems[:3])}"
             raise PersonaStoreError(message)
+        self._domains = {one.id: one.domains for one in members}
         served, taken = without_clashes(members)
         return Personas(
             members=tuple(served),
@@ -79,15 +83,19 @@ class SqlPersonas:
             PersonaChangedError: the row is not what it was.
             PersonaStoreError: the database refuses.
         """
+        domains = self._domains.get(persona.id, ())
+        keeps = before is not None and persona.domains == before.domains
+        written = persona.model_copy(update={"domains": domains}) if keeps else persona
 
         def replace(connection: sa.Connection) -> None:
             take_turns(connection, personas.name)
             own = personas.c.id == persona.id
             row = connection.execute(sa.select(personas).where(own)).mappings().first()
-            if not _is_as(before, dict(row) if row else None):
+            whole = before and before.model_copy(update={"domains": domains})
+            if whole != (_persona(dict(row)) if row else None):
                 raise PersonaChangedError(persona.id, "its row is another now")
             connection.execute(personas.delete().where(own))
-            connection.execute(personas.insert().values(**row_of(persona)))
+            connection.execute(personas.insert().values(**row_of(written)))
 
         await self._write(replace)
 
@@ -120,14 +128,6 @@ def _fill(connection: sa.Connection, members: tuple[Persona, ...]) -> None:
     take_turns(connection, personas.name)
     if connection.execute(sa.select(sa.func.count()).select_from(personas)).scalar() == 0:
         connection.execute(personas.insert(), [row_of(one) for one in members])
-
-
-def _is_as(before: Persona | None, row: Mapping[str, Any] | None) -> bool:
-    """Whether a row is what was loaded; a subject that somebody else has first was left out."""
-    if before is None or row is None:
-        return (before is None) == (row is None)
-    there = _persona(row)
-    return there.model_copy(update={"domains": before.domains}) == before
 
 
 def row_of(persona: Persona) -> dict[str, Any]:

@@ -30,6 +30,7 @@ class PersonaStore(Protocol):
             before: What is replaced, as it was loaded; None to add one.
 
         Raises:
+            PersonaConflictError: there is something of that id which does not answer.
             PersonaChangedError: somebody else changed it meanwhile.
             PersonaInvalidError: the place cannot keep it as it is.
             PersonaStoreError: the place does not answer, or refuses.

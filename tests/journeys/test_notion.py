@@ -36,7 +36,8 @@ def quiet_notion():
 
 @pytest.fixture(scope="module")
 def served(notion, serve):
-    with serve(**notion.settings, ORCHESTRA_PERSONA_TTL_SECONDS="1") as product:
+    few = {"ORCHESTRA_PERSONA_TTL_SECONDS": "1", "ORCHESTRA_ADMIN_CHANGES_PER_MINUTE": "3"}
+    with serve(**notion.settings, **few) as product:
         yield product
 
 
@@ -201,6 +202,35 @@ def http_steps(served):
         (thread,) = client.post("/project/threads", json=page).json()["data"]
         steps = client.get(f"/project/thread/{thread['id']}").json()["steps"]
         return [step["name"] for step in steps]
+
+
+def test_a_change_that_notion_does_not_take_is_a_503_and_too_many_are_a_429(
+    http, served, notion, shared_model
+):
+    path = "/api/v1/personas/sophia"
+    answer = http.get(path)
+    headers = {**ADMIN, "If-Match": answer.headers["ETag"]}
+    notion.always(Fault(503, "service_unavailable"))
+    refused = http.put(path, json=answer.json(), headers=headers)
+    assert refused.status_code == 503
+    assert "HTTP 503" in refused.json()["detail"]
+    assert told(http, shared_model)  # answers go on
+    notion.always(Fault(429, "rate_limited", "Slow down.", (("retry-after", "30"),)))
+    limited = http.put(path, json=answer.json(), headers=headers)
+    assert (limited.status_code, limited.headers["Retry-After"]) == (503, "30")
+    notion.always(None)
+    put = http.put(path, json={**answer.json(), "role": "Star gazer"}, headers=headers)
+    assert put.json()["role"] == "Star gazer"
+    row = notion.rows[notion.page_ids["sophia"]]
+    assert row["properties"]["Role"]["rich_text"][0]["plain_text"] == "Star gazer"
+    waits = http.put(path, json=answer.json(), headers=headers)
+    assert waits.status_code == 429
+    assert 1 <= int(waits.headers["Retry-After"]) <= 61
+    late, early, first = http.get(f"{path}/audit", headers=ADMIN).json()
+    assert late["outcome"] == "done"
+    assert "HTTP 429" in early["outcome"]
+    assert "HTTP 503" in first["outcome"]
+    notion.edit(notion.page_ids["sophia"], Role=answer.json()["role"])
 
 
 def notion_command(notion, data_dir, *words, **more):

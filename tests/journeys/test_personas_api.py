@@ -8,8 +8,6 @@ import threading
 import httpx
 import pytest
 
-from tests.conftest import free_port
-
 ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}
 WHICHEVER = {**ADMIN, "If-Match": "*"}
 ASK = {"message": "Is a sample of forty answers enough?", "persona": "sophia"}
@@ -184,32 +182,11 @@ def test_the_export_can_be_read_without_a_token_and_holds_everybody_whole(http):
     assert json.dumps(document)
 
 
-def test_too_many_changes_are_told_to_wait(serve, tmp_path):
-    with (
-        serve(
-            tmp_path, ORCHESTRA_PERSONA_STORE="sql", ORCHESTRA_ADMIN_CHANGES_PER_MINUTE="2"
-        ) as product,
-        httpx.Client(base_url=product.url, timeout=20) as http,
-    ):
-        codes = [http.delete("/api/v1/personas/nobody", headers=WHICHEVER) for _ in range(4)]
-        assert [one.status_code for one in codes] == [404, 404, 429, 429]
-        assert 1 <= int(codes[-1].headers["Retry-After"]) <= 61
-        assert http.get("/api/v1/personas").status_code == 200
-
-
-def test_a_store_that_does_not_answer_is_a_503_and_answers_go_on(serve, tmp_path):
-    nowhere = f"http://127.0.0.1:{free_port()}"
-    table = "0" * 8 + "-0000-4000-8000-" + "0" * 12
-    with (
-        serve(
-            tmp_path, NOTION_API_KEY="ntn", NOTION_PERSONAS_DB_ID=table, NOTION_BASE_URL=nowhere
-        ) as product,
-        httpx.Client(base_url=product.url, timeout=20) as http,
-    ):
-        persona, headers = read(http)
-        refused = http.put("/api/v1/personas/sophia", json=persona, headers=headers)
-        assert refused.status_code == 503
-        assert "cannot be reached" in refused.json()["detail"]
-        assert http.post("/api/v1/chat", json=ASK).status_code == 200
-        (act,) = http.get("/api/v1/personas/sophia/audit", headers=ADMIN).json()
-        assert "cannot be reached" in act["outcome"]
+def test_everybody_has_a_picture(http):
+    drawn = http.get("/avatars/Sophia")
+    assert drawn.headers["content-type"] == "image/svg+xml"
+    assert "Sophia" in drawn.text
+    for odd in ("a" * 300, "<script>", "日本", "%20"):
+        shown = http.get(f"/avatars/{odd}")
+        assert shown.status_code == 200
+        assert "<script>" not in shown.text

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from orchestra.errors import PersonaChangedError, PersonaStoreError
+from orchestra.errors import PersonaChangedError, PersonaConflictError, PersonaStoreError
 from orchestra.personas.editor import ANY, Editor
 from orchestra.personas.files import PersonaFiles
 from orchestra.personas.history import PersonaHistory
@@ -394,13 +394,60 @@ async def test_a_title_may_have_any_name(store, server, shipped):
     assert "zoe" in (await store.load()).ids
 
 
-async def test_a_row_that_is_switched_off_is_switched_on_again(store, server, shipped):
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [({"Active": False}, "is switched off"), ({"Backstory": ""}, "cannot be understood")],
+)
+async def test_a_row_that_does_not_answer_is_nobodys_to_overwrite(
+    store, server, shipped, spoil, said
+):
+    server.data_source_id = await store.table.data_source_id()
+    zoe = changed(shipped[1], id="zoe", name="Zoe", domains=(), avatar="")
+    page_id = server.add("Zoe", **{"Role": "Poet", "Backstory": "Typed for an hour.", **spoil})
+    before = json.dumps(server.rows[page_id])
+    there = {one.id: one for one in (await store.load()).members}
+    with pytest.raises(PersonaConflictError, match=said):
+        await store.put(zoe, None)
+    roles = [changed(shipped[1], role="Pushed"), zoe]
+    with pytest.raises(PersonaStoreError, match="Everything is as it was before"):
+        await carry_out(planned(roles, there, store.source), store)
+    assert json.dumps(server.rows[page_id]) == before
+    assert (await store.load()).get("karen") == shipped[1]
+    assert store.misread() == (frozenset() if "Active" in spoil else {"zoe"})
+
+
+async def test_what_was_typed_where_we_would_not_is_replaced_all_the_same(store, server, shipped):
     page_id = store._places["karen"].page["id"]
-    server.edit(page_id, Active=False)
-    assert (await store.load()).ids == ("cherry", "sophia")
-    await store.put(shipped[1], None)
-    assert server.rows[page_id]["properties"]["Active"]["checkbox"] is True
-    assert (await store.load()).members == shipped
+    server.edit(page_id, **{"Prompt Template": "A" * 2500 + " [task]", "Voice": ""})
+    server.write(page_id, "## Voice\nOn the page.\n## Prompt\nOld.\n## Notes\nMine.")
+    karen = (await store.load()).get("karen")
+    assert (len(karen.template), karen.voice) == (2507, "On the page.")
+    wanted = changed(karen, template="B" * 2600, voice="")
+    await store.put(wanted, karen)
+    read = (await store.load()).get("karen")
+    assert (read.template, read.voice) == ("B" * 2600, "")
+    await store.put(changed(read, template="[task]"), read)
+    assert (await store.load()).get("karen").template == "[task]"
+    assert "Mine." in said_on(server, page_id)
+
+
+async def test_a_subject_that_is_hidden_by_a_clash_stays_in_its_row(store, server, shipped):
+    cherry, sophia = (store._places[one].page["id"] for one in ("cherry", "sophia"))
+    server.edit(sophia, Domains=["research", "general"])
+    read = (await store.load()).get("sophia")
+    assert read.domains == ("research",)
+    await store.put(changed(read, role="Star gazer"), read)
+    server.edit(cherry, Domains=[])
+    assert (await store.load()).get("sophia").domains == ("research", "general")
+
+
+async def test_a_row_is_not_added_twice_because_an_answer_was_lost(store, server, shipped):
+    zoe = changed(shipped[1], id="zoe", name="Zoe", domains=(), avatar="")
+    lost = Fault(504, "gateway_timeout", headers=(("retry-after", "0.01"),))
+    server.fail_at = ("POST pages", server.asked["POST pages"] + 1, lost)
+    with pytest.raises(PersonaStoreError, match="504"):
+        await store.put(zoe, None)
+    assert server.asked["POST pages"] == 4  # three by init
 
 
 async def test_a_row_that_comes_back_from_the_trash_does_not_take_an_id(store, server, shipped):

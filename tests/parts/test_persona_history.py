@@ -274,3 +274,27 @@ async def test_a_file_holds_text_that_looks_like_a_section_or_a_message(tmp_path
     assert (await files.load()).get("karen") == persona
     with pytest.raises(PersonaChangedError, match="was edited"):
         await files.put(karen, karen)
+
+
+async def test_a_file_may_have_capitals_and_any_line_ends(tmp_path):
+    karen = (await FILES.load()).get("karen")
+    files = PersonaFiles(tmp_path)
+    await files.put(karen, None)
+    (tmp_path / "karen.md").rename(tmp_path / "Karen.md")
+    fields = {**karen.model_dump(exclude={"revision"}), "backstory": "One.\r## Two\r\n> three"}
+    odd = karen.model_validate(fields)
+    await files.put(odd, karen)
+    assert (await files.load()).get("karen").backstory == "One.\n## Two\n> three"
+    await files.remove("karen")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_subject_that_a_clash_hides_stays_in_its_row(roster, store, editor):
+    karen = (await roster.current()).get("karen")
+    both = karen.model_copy(update={"domains": (*karen.domains, "general")})
+    await store.put(both, karen)
+    served = (await roster.reload()).get("karen")
+    assert served.domains == karen.domains  # Cherry has it first
+    await editor.replace(served.model_copy(update={"role": "Closer"}), served.revision, "anna")
+    await editor.remove("cherry", ANY, "anna")
+    assert (await roster.current()).get("karen").domains == both.domains

@@ -17,6 +17,7 @@ from orchestra.personas.notion.rows import columns_of, read_row
 from orchestra.personas.notion.store import NotionPersonas
 from orchestra.personas.notion.wire import NotionRefusal, NotionWire, notion_id, told_as
 from orchestra.types.persona import Persona, Traits
+from orchestra.types.status import PartStatus
 
 TITLE = "Personas"
 _NEEDED = frozenset({"role", "backstory", *Traits.model_fields})
@@ -34,16 +35,6 @@ class Made:
     personas: list[str] = field(default_factory=list)
     skipped: dict[str, str] = field(default_factory=dict)
     """Personas that were left alone, and why."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    part: str
-    ok: bool
-    detail: str
-    fix: str = ""
 
 
 async def find_table(wire: NotionWire, parent: str, note: Path) -> str | None:
@@ -116,40 +107,40 @@ async def complete(store: NotionPersonas, shipped: Sequence[Persona], made: Made
             made.personas.append(persona.name)
 
 
-async def examine(wire: NotionWire, store: NotionPersonas) -> list[Finding]:
+async def examine(wire: NotionWire, store: NotionPersonas) -> list[PartStatus]:
     """Look at token, sharing, capabilities, columns and each row; what hides the rest ends it."""
-    findings: list[Finding] = []
+    findings: list[PartStatus] = []
     try:
         with told_as("Notion"):
             me = await wire.read("GET", "users/me")
         where = (me.get("bot") or {}).get("workspace_name") or "its workspace"
         said = f"the connection '{me.get('name') or 'without a name'}' of {where}"
-        findings.append(Finding("token", ok=True, detail=said))
+        findings.append(PartStatus("token", ok=True, detail=said))
     except PersonaStoreError as exc:
-        return [Finding("token", ok=False, detail=str(exc), fix=_advice(exc))]
+        return [PartStatus("token", ok=False, detail=str(exc), fix=_advice(exc))]
     try:
         with told_as(store.source):
             columns = await store.table.columns()
-        findings.append(Finding("sharing", ok=True, detail=f"{store.source} can be read"))
+        findings.append(PartStatus("sharing", ok=True, detail=f"{store.source} can be read"))
     except PersonaStoreError as exc:
-        return [*findings, Finding("sharing", ok=False, detail=str(exc), fix=_advice(exc))]
+        return [*findings, PartStatus("sharing", ok=False, detail=str(exc), fix=_advice(exc))]
     findings.append(await _capabilities(wire, await store.table.data_source_id()))
     findings += _columns(columns, store)
     try:
         personas = await store.load()
     except PersonaStoreError as exc:
-        return [*findings, Finding("rows", ok=False, detail=str(exc), fix=_advice(exc))]
+        return [*findings, PartStatus("rows", ok=False, detail=str(exc), fix=_advice(exc))]
     fix = "Mend the cell that it names, in Notion."
-    findings += [Finding("row", ok=False, detail=one, fix=fix) for one in personas.problems]
+    findings += [PartStatus("row", ok=False, detail=one, fix=fix) for one in personas.problems]
     findings += [
-        Finding("row", ok=True, detail=f"{one.name}, revision {one.revision}")
+        PartStatus("row", ok=True, detail=f"{one.name}, revision {one.revision}")
         for one in personas.members
         if not any(problem.startswith(f"{one.name}:") for problem in personas.problems)
     ]
     return findings
 
 
-async def _capabilities(wire: NotionWire, data_source_id: str) -> Finding:
+async def _capabilities(wire: NotionWire, data_source_id: str) -> PartStatus:
     """Whether the connection may write, found out by a change that changes nothing."""
     part, may = "capabilities", "the connection may read and update"
     try:
@@ -159,12 +150,12 @@ async def _capabilities(wire: NotionWire, data_source_id: str) -> Finding:
         cause = exc.__cause__
         if isinstance(cause, NotionRefusal) and cause.status == HTTPStatus.FORBIDDEN:
             fix = "For init, push and edits from here, also let it update and insert content."
-            return Finding(part, ok=False, detail="the connection may only read", fix=fix)
-        return Finding(part, ok=True, detail=f"{may}, as far as could be seen ({exc})")
-    return Finding(part, ok=True, detail=may)
+            return PartStatus(part, ok=False, detail="the connection may only read", fix=fix)
+        return PartStatus(part, ok=True, detail=f"{may}, as far as could be seen ({exc})")
+    return PartStatus(part, ok=True, detail=may)
 
 
-def _columns(columns: dict[str, dict[str, Any]], store: NotionPersonas) -> list[Finding]:
+def _columns(columns: dict[str, dict[str, Any]], store: NotionPersonas) -> list[PartStatus]:
     """What is wrong with each column; one finding if nothing is."""
     found = columns_of(columns, store.known_columns)
     findings = []
@@ -177,12 +168,12 @@ def _columns(columns: dict[str, dict[str, Any]], store: NotionPersonas) -> list[
             needed = what in _NEEDED
             fix = "Run 'orchestra notion init': it adds what is missing." if needed else ""
             detail = f"'{column.name}' is missing" + ("" if needed else ", which is fine")
-            findings.append(Finding("column", ok=not needed, detail=detail, fix=fix))
+            findings.append(PartStatus("column", ok=not needed, detail=detail, fix=fix))
         elif there["type"] != kind and what != "active" and not _can_hold(there["type"], what):
             detail = f"'{name}' is of the type {there['type']}, and should be {kind}"
             fix = "Change its type in Notion; it is read as well as can be, and not written."
-            findings.append(Finding("column", ok=False, detail=detail, fix=fix))
-    return findings or [Finding("columns", ok=True, detail=f"all {len(COLUMNS)} are there")]
+            findings.append(PartStatus("column", ok=False, detail=detail, fix=fix))
+    return findings or [PartStatus("columns", ok=True, detail=f"all {len(COLUMNS)} are there")]
 
 
 def _can_hold(kind: str, what: str) -> bool:

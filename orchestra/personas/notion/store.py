@@ -14,18 +14,15 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from orchestra.errors import PersonaChangedError, PersonaStoreError
+from orchestra.errors import PersonaChangedError, PersonaConflictError, PersonaStoreError
 from orchestra.personas.kept import KeptTable, plain_id
 from orchestra.personas.notion.cells import (
-    COLUMNS,
-    cell,
     icon_of,
     looks_of,
     picture_of,
-    sections_for,
-    values_of,
 )
-from orchestra.personas.notion.pages import escaped, sections_of, texts_of, with_sections
+from orchestra.personas.notion.edits import edits_for, undoing
+from orchestra.personas.notion.pages import sections_of, with_sections
 from orchestra.personas.notion.rows import Row, columns_of, known_columns, read_row
 from orchestra.personas.notion.table import Content, NotionTable
 from orchestra.personas.notion.wire import NotionRefusal, NotionWire, shown_id, told_as
@@ -35,8 +32,6 @@ LIST_SECONDS = 20.0
 """Longest time for the listing alone."""
 PAGE_SECONDS = 1.0
 """And for each page on top: Notion allows about three requests a second."""
-_ON_PAGE = frozenset({"role", "backstory", "voice", "starters"})
-"""Columns that a table may lack: their text then stands on the page."""
 
 
 @dataclass
@@ -155,35 +150,46 @@ class NotionPersonas:
 
     def misread(self) -> frozenset[str]:
         """Ids of those whose row, when it was last read, had something wrong."""
-        return frozenset(one for one, place in self._places.items() if place.persona is None)
+        return frozenset(
+            one for one, place in self._places.items() if place.is_active and place.persona is None
+        )
 
     async def put(self, persona: Persona, before: Persona | None) -> None:
         """Write a persona into its row, or into a new one; only what differs is touched.
 
-        A row that is switched off is switched on again.
-
         Raises:
+            PersonaConflictError: a row that does not answer has that name.
             PersonaChangedError: somebody changed the same row since it was read.
             PersonaStoreError: Notion refuses, or the table has no place for a value.
         """
         place = self._places.get(persona.id)
+        if before is None and place is not None:
+            why = "cannot be understood" if place.is_active else "is switched off"
+            message = (
+                f"'{persona.id}' has a row in the table already, which {why}: mend that first."
+            )
+            raise PersonaConflictError(message)
+        if before and place and place.persona and persona.domains == before.domains:
+            # A subject that somebody else has first was left out; the row keeps it.
+            persona = persona.model_copy(update={"domains": place.persona.domains})
         with told_as(self.source, writing=True):
             columns = columns_of(await self.table.columns(), self._kept.columns)
             old = place.persona if place else None
-            cells, texts = _written(persona, old, columns)
-            sections = {**_sections(persona, old), **texts}
+            cells, sections = edits_for(persona, old, columns)
             active, column = columns.get("active", ("", {}))
-            if column.get("type") == "checkbox" and not (place and place.is_active):
-                cells[active] = {"checkbox": True}
             if place is None:
+                if column.get("type") == "checkbox":
+                    cells[active] = {"checkbox": True}
                 page = await self.table.add_row(
                     cells, icon_of(persona), with_sections("", sections)
                 )
                 self._kept.keep_id(page["id"], persona.id)
-            elif before is None and place.is_active and place.persona is not None:
-                raise PersonaChangedError(persona.id, "there is a row of that name by now")
             else:
-                await self._change(persona, place, cells, sections)
+                there = sections_of(place.content.markdown)
+                differing = {
+                    one: said for one, said in sections.items() if there.get(one, "") != said
+                }
+                await self._change(persona, place, cells, differing)
 
     async def _change(
         self,
@@ -216,7 +222,7 @@ class NotionPersonas:
             try:
                 await self.table.rewrite_page(page_id, markdown)
             except NotionRefusal:
-                await self.table.change_row(page_id, _taken_back(place, changes))
+                await self.table.change_row(page_id, undoing(changes, place.page))
                 raise
 
     async def _markdown(self, persona: Persona, place: _Place, sections: Mapping[str, str]) -> str:
@@ -317,71 +323,3 @@ def _persona(row: Row, persona_id: str) -> tuple[Persona | None, list[str]]:
     except ValidationError as exc:
         wrong = ((str(one["loc"][0]), one["msg"]) for one in exc.errors())
         return None, [f"{name}: {said}" for name, said in wrong if name not in row.missing]
-
-
-def _taken_back(place: _Place, changes: Mapping[str, Any]) -> dict[str, Any]:
-    """What undoes changes of a row."""
-    undone = dict(changes)
-    if "icon" in changes:
-        undone["icon"] = place.page["icon"]
-    if place.persona is not None and "properties" in changes:
-        kinds = {name: one["type"] for name, one in place.page["properties"].items()}
-        undone["properties"] = {
-            name: {kinds[name]: _as_sent(kinds[name], place.page["properties"][name])}
-            for name in changes["properties"]
-        }
-    return undone
-
-
-def _as_sent(kind: str, read: Mapping[str, Any]) -> Any:  # noqa: ANN401  # whatever the cell holds
-    """A cell's content as it has to be sent: texts in pieces that the API takes."""
-    if kind in {"title", "rich_text"}:
-        return texts_of("".join(str(one["plain_text"]) for one in read[kind]))
-    if kind == "multi_select":
-        return [{"name": one["name"]} for one in read[kind]]
-    return read[kind]
-
-
-def _written(
-    persona: Persona,
-    before: Persona | None,
-    columns: Mapping[str, tuple[str, dict[str, Any]]],
-) -> tuple[dict[str, Any], dict[str, str]]:
-    """The cells to write, by column, and what goes onto the page for want of a column.
-
-    Raises:
-        PersonaStoreError: the table has no place for a value.
-    """
-    old = values_of(before) if before is not None else {}
-    cells, texts = {}, {}
-    for what, value in values_of(persona).items():
-        if what in old and old[what] == value:
-            continue
-        name, column = columns.get(what, ("", None))
-        if column is not None:
-            written = cell(column["type"], value)
-            if written is None:
-                message = (
-                    f"The column '{name}' is of the type {column['type']} in Notion, which cannot "
-                    f"be written: change it there, or make it a plain one."
-                )
-                raise PersonaStoreError(message)
-            cells[name] = written
-        elif what in _ON_PAGE:
-            texts[what] = escaped(str(value))
-        elif what == "prompttemplate":
-            texts["prompt"] = escaped(persona.template)
-        elif value and value != looks_of(persona.id).accent:
-            message = (
-                f"The table has no column '{COLUMNS[what].name}'. 'orchestra notion init' adds "
-                "what is missing and changes nothing else."
-            )
-            raise PersonaStoreError(message)
-    return cells, texts
-
-
-def _sections(persona: Persona, before: Persona | None) -> dict[str, str]:
-    """The sections of the page that differ."""
-    new = sections_for(persona, plain_id(persona.name))
-    old = sections_for(before, plain_id(before.name)) if before is not None else {}
-    return {title: text for title, text in new.items() if old.get(title) != text}

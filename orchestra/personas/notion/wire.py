@@ -35,7 +35,7 @@ _HEX = re.compile(
     r"(?<![0-9a-f])[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}(?![0-9a-f])",
     re.IGNORECASE,
 )
-_PASSING = frozenset({408, 409, 500, 502, 503, 504, 529})
+_PASSING = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
 _NOTHING_WAS_DONE = frozenset({409, 429, 503, 529})
 _FIXES = {
     400: "If it is about an id, check NOTION_PERSONAS_DB_ID.",
@@ -172,11 +172,12 @@ class NotionWire:
                     query=dict(query) if query is not None else None,
                 )
             except (NotionClientErrorBase, httpx.HTTPError, ValueError) as exc:
-                wanted = _wanted_pause(exc)
+                may_pass = _may_pass(exc, idempotent=idempotent)
+                wanted = _wanted_pause(exc) if may_pass else 0.0
                 if 0 < wanted <= self._patience_seconds and waits < _MOST_WAITS:
                     waits += 1
                     await asyncio.sleep(wanted)
-                elif tries == 0 and not wanted and _may_pass(exc, idempotent=idempotent):
+                elif tries == 0 and not wanted and may_pass:
                     tries += 1
                     await asyncio.sleep(_PAUSE_SECONDS)
                 else:
