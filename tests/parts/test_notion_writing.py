@@ -502,3 +502,11 @@ async def test_a_server_that_answers_404_for_markdown_is_read_by_blocks(store, s
     store.table.forget()
     server.asked["GET pages"] = 0
     assert (await store.load()).members == shipped
+
+
+async def test_a_nought_has_no_place_either_where_its_column_is_missing(store, server, shipped):
+    server.data_source_id = await store.table.data_source_id()
+    server.remove_column("Humor")
+    traits = shipped[1].traits.model_copy(update={"humor": 0.0})
+    with pytest.raises(PersonaStoreError, match="no column 'Humor'"):
+        await store.put(shipped[1].model_copy(update={"traits": traits}), shipped[1])

@@ -11,7 +11,7 @@ from orchestra.personas.notion.cells import COLUMNS, cell, looks_of, sections_fo
 from orchestra.personas.notion.pages import escaped, texts_of
 from orchestra.types.persona import Persona
 
-_ON_PAGE = frozenset({"backstory", "voice", "starters"})
+_ON_PAGE = frozenset({"backstory", "voice", "starters", "prompttemplate"})
 """Columns that a table may lack: their text then stands on the page."""
 
 
@@ -98,11 +98,7 @@ def _cells(
                 )
                 raise PersonaStoreError(message)
             cells[name] = written
-        elif (
-            what not in {*_ON_PAGE, "prompttemplate"}
-            and value
-            and value != looks_of(persona.id).accent
-        ):
+        elif what not in _ON_PAGE and value not in {"", (), looks_of(persona.id).accent}:
             message = (
                 f"The table has no column '{COLUMNS[what].name}'. 'orchestra notion init' adds "
                 "what is missing and changes nothing else."
@@ -119,10 +115,11 @@ def _texts(
     """Sections for what has no column; '' for what its cell says now, which stood there before."""
     values = values_of(persona)
     texts = {
-        what: "" if what in columns else escaped(str(values[what])) for what in _ON_PAGE & changed
+        what: "" if what in columns else escaped(str(values[what]))
+        for what in (_ON_PAGE & changed) - {"prompttemplate"}
     }
     if "prompttemplate" in changed and "prompttemplate" not in columns:
-        texts["prompt"] = escaped(persona.template)
+        texts["prompt"] = escaped(persona.template)  # a long one is not among the values
     return texts
 
 
