@@ -58,7 +58,7 @@ FOREIGN = st.fixed_dictionaries(
 
 @pytest.mark.parametrize("version", [2, 3])
 @given(persona=PERSONAS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_persona_comes_back_as_it_went(persona, version):
     card = json.loads(cards.written(persona, version))
     assert cards.is_card(card)
@@ -67,7 +67,7 @@ def test_a_persona_comes_back_as_it_went(persona, version):
 
 @pytest.mark.parametrize(("spec", "version"), [("chara_card_v2", 2), ("chara_card_v3", 3)])
 @given(data=FOREIGN, more=st.dictionaries(NAME, JSON, max_size=2))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_a_card_comes_back_as_it_came(data, more, spec, version):
     card = {**more, "spec": spec, "spec_version": f"{version}.0", "data": data}
     persona = cards.read(card, "card")
@@ -75,7 +75,7 @@ def test_a_card_comes_back_as_it_came(data, more, spec, version):
 
 
 @given(data=FOREIGN, role=NAME, story=TEXT.filter(bool))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_an_edited_card_keeps_what_nobody_touched(data, role, story):
     card = {"spec": "chara_card_v2", "spec_version": "2.0", "data": data}
     edited = cards.read(card, "card").model_copy(update={"role": role, "backstory": story})

@@ -22,14 +22,14 @@ TEXT = st.lists(LINE, min_size=1, max_size=4).map("\n".join)
 
 
 @given(words=TEXT)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_escaped_words_are_plain_again(words):
     assert plain(escaped(words)) == words
 
 
 @pytest.mark.parametrize("by_blocks", [True, False])
 @given(prompt=TEXT, pairs=st.lists(st.tuples(TEXT, TEXT), max_size=3), note=LINE)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_sections_survive_the_way_through_notion(by_blocks, prompt, pairs, note):
     said = [f"> {escaped(one).replace(chr(10), '<br>')}\n{escaped(two)}" for one, two in pairs]
     texts = {"prompt": escaped(prompt), "examples": "\n".join(said)}
