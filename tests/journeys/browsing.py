@@ -21,9 +21,10 @@ expect.set_options(timeout=15_000)
 
 
 def send(page: Page, text: str) -> None:
-    """Type a message and send it."""
+    """Type a message and send it, once the page is connected."""
     page.click("#chat-input")
     page.keyboard.type(text)
+    expect(page.locator("#chat-submit")).to_be_enabled()
     page.keyboard.press("Enter")
 
 
