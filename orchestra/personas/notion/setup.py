@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -70,7 +71,7 @@ async def new_table(wire: NotionWire, parent: str, note: Path) -> str:
         "initial_data_source": {"properties": schema(COLUMNS.values())},
     }
     with told_as("Notion", writing=True):
-        made = await wire.change("POST", "databases", body, idempotent=False)
+        made = await wire.ask("POST", "databases", body, idempotent=False)
         database_id = str(made["id"])
     noted = json.dumps({**_noted(note), parent_id: database_id})
     await asyncio.to_thread(note.write_text, noted, encoding="utf-8")
@@ -112,7 +113,7 @@ async def examine(wire: NotionWire, store: NotionPersonas) -> list[PartStatus]:
     findings: list[PartStatus] = []
     try:
         with told_as("Notion"):
-            me = await wire.read("GET", "users/me")
+            me = await wire.ask("GET", "users/me")
         where = (me.get("bot") or {}).get("workspace_name") or "its workspace"
         said = f"the connection '{me.get('name') or 'without a name'}' of {where}"
         findings.append(PartStatus("token", ok=True, detail=said))
@@ -145,13 +146,15 @@ async def _capabilities(wire: NotionWire, data_source_id: str) -> PartStatus:
     part, may = "capabilities", "the connection may read and update"
     try:
         with told_as("Notion"):
-            await wire.change("PATCH", f"data_sources/{data_source_id}", {"properties": {}})
+            await wire.ask("PATCH", f"data_sources/{data_source_id}", {"properties": {}})
     except PersonaStoreError as exc:
-        cause = exc.__cause__
-        if isinstance(cause, NotionRefusal) and cause.status == HTTPStatus.FORBIDDEN:
+        status = exc.__cause__.status if isinstance(exc.__cause__, NotionRefusal) else None
+        if status == HTTPStatus.FORBIDDEN:
             fix = "For init, push and edits from here, also let it update and insert content."
             return PartStatus(part, ok=False, detail="the connection may only read", fix=fix)
-        return PartStatus(part, ok=True, detail=f"{may}, as far as could be seen ({exc})")
+        if status != HTTPStatus.BAD_REQUEST:  # what may not be done is refused before it is read
+            said = f"it could not be seen what the connection may do: {exc}"
+            return PartStatus(part, ok=False, detail=said, fix="Check again.")
     return PartStatus(part, ok=True, detail=may)
 
 
@@ -197,28 +200,30 @@ def _noted(note: Path) -> dict[str, str]:
 
 
 async def _child(wire: NotionWire, parent_id: str) -> str | None:
-    """A table of our title that stands on the page.
-
-    Raises:
-        NotionRefusal: Notion refuses, but for not knowing such calls.
-    """
-    try:
-        blocks = await wire.listed("GET", f"blocks/{parent_id}/children")
-    except NotionRefusal as exc:
-        if exc.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-            return None
-        raise
-    for block in blocks:
-        if (block.get("child_database") or {}).get("title") == TITLE and not block.get("in_trash"):
-            return str(block["id"])
+    """A table of our title that stands on the page."""
+    with _nothing_where_unknown():
+        for block in await wire.listed("GET", f"blocks/{parent_id}/children"):
+            title = (block.get("child_database") or {}).get("title")
+            if title == TITLE and not block.get("in_trash"):
+                return str(block["id"])
     return None
 
 
 async def _is_there(wire: NotionWire, database_id: str) -> bool:
+    with _nothing_where_unknown():
+        return not (await wire.ask("GET", f"databases/{database_id}")).get("in_trash")
+    return False
+
+
+@contextmanager
+def _nothing_where_unknown() -> Iterator[None]:
+    """Go on behind the block where Notion does not know what is asked for.
+
+    Raises:
+        NotionRefusal: it refuses for another reason.
+    """
     try:
-        found = await wire.read("GET", f"databases/{database_id}")
+        yield
     except NotionRefusal as exc:
-        if exc.status in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
-            return False
-        raise
-    return not found.get("in_trash")
+        if exc.status not in {HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND}:
+            raise

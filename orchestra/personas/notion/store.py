@@ -7,6 +7,7 @@ understood leaves its persona as it was.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from orchestra.personas.notion.edits import edits_for, undoing
 from orchestra.personas.notion.pages import sections_of, with_sections
 from orchestra.personas.notion.rows import Row, columns_of, known_columns, read_row
 from orchestra.personas.notion.table import Content, NotionTable
-from orchestra.personas.notion.wire import NotionRefusal, NotionWire, shown_id, told_as
+from orchestra.personas.notion.wire import FAILURES, NotionWire, shown_id, told_as
 from orchestra.types.persona import Persona, Personas, without_clashes
 
 LIST_SECONDS = 20.0
@@ -203,7 +204,7 @@ class NotionPersonas:
         Raises:
             PersonaChangedError: one of them is not.
             PersonaStoreError: the page holds what would be lost.
-            NotionRefusal: Notion refuses; then nothing was changed.
+            FAILURES: Notion refuses or is gone; what was changed by then was taken back.
         """
         page_id = place.page["id"]
         now = await self.table.row(page_id)
@@ -221,8 +222,10 @@ class NotionPersonas:
         if markdown is not None:
             try:
                 await self.table.rewrite_page(page_id, markdown)
-            except NotionRefusal:
-                await self.table.change_row(page_id, undoing(changes, place.page))
+            except FAILURES:
+                if changes:
+                    with contextlib.suppress(*FAILURES):  # the first failure is the one to tell
+                        await self.table.change_row(page_id, undoing(changes, place.page))
                 raise
 
     async def _markdown(self, persona: Persona, place: _Place, sections: Mapping[str, str]) -> str:

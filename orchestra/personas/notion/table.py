@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -13,6 +13,7 @@ from typing import Any
 from orchestra.errors import PersonaStoreError
 from orchestra.personas.notion.pages import blocks_of, is_text, markdown_of
 from orchestra.personas.notion.wire import (
+    FAILURES,
     NotionRefusal,
     NotionWire,
     is_unknown_address,
@@ -75,11 +76,8 @@ class NotionTable:
             ValueError: the listing does not end, or is incomplete.
         """
         path = f"data_sources/{await self.data_source_id()}/query"
-        try:
+        with self._forgetting_what_moved():
             pages = await self._wire.listed("POST", path)
-        except NotionRefusal as exc:
-            self._moved(exc)
-            raise
         rows = {
             page["id"]: page
             for page in pages
@@ -115,11 +113,9 @@ class NotionTable:
             PersonaStoreError: the reference names no table, or several.
             NotionRefusal: Notion refuses.
         """
-        try:
-            found = await self._wire.read("GET", f"data_sources/{await self.data_source_id()}")
-        except NotionRefusal as exc:
-            self._moved(exc)
-            raise
+        path = f"data_sources/{await self.data_source_id()}"
+        with self._forgetting_what_moved():
+            found = await self._wire.ask("GET", path)
         return {str(name): dict(one) for name, one in found["properties"].items()}
 
     async def add_columns(self, columns: Mapping[str, Any]) -> None:
@@ -129,7 +125,7 @@ class NotionTable:
             NotionRefusal: Notion refuses.
         """
         path = f"data_sources/{await self.data_source_id()}"
-        await self._wire.change("PATCH", path, {"properties": dict(columns)})
+        await self._wire.ask("PATCH", path, {"properties": dict(columns)})
 
     async def add_row(
         self, properties: Mapping[str, Any], icon: Mapping[str, Any] | None, markdown: str
@@ -150,11 +146,11 @@ class NotionTable:
         }
         if icon is not None:
             body["icon"] = dict(icon)
-        page = await self._wire.change("POST", "pages", body, idempotent=False)
+        page = await self._wire.ask("POST", "pages", body, idempotent=False)
         try:
             await self._append(page["id"], blocks[_BLOCKS_AT_ONCE:])
         except BaseException:
-            with contextlib.suppress(NotionRefusal):
+            with contextlib.suppress(*FAILURES):  # the first failure is the one to tell
                 await self.trash_row(page["id"])
             raise
         return page
@@ -169,7 +165,7 @@ class NotionTable:
         Raises:
             NotionRefusal: Notion refuses.
         """
-        await self._wire.change("PATCH", f"pages/{page_id}", changes)
+        await self._wire.ask("PATCH", f"pages/{page_id}", changes)
 
     async def row(self, page_id: str) -> dict[str, Any]:
         """A row as it is right now.
@@ -177,7 +173,7 @@ class NotionTable:
         Raises:
             NotionRefusal: Notion refuses.
         """
-        return await self._wire.read("GET", f"pages/{page_id}")
+        return await self._wire.ask("GET", f"pages/{page_id}")
 
     async def content(self, page_id: str) -> Content:
         """What stands on a page right now.
@@ -193,7 +189,7 @@ class NotionTable:
         Raises:
             NotionRefusal: Notion refuses.
         """
-        await self._wire.change("PATCH", f"pages/{page_id}", {"in_trash": True})
+        await self._wire.ask("PATCH", f"pages/{page_id}", {"in_trash": True})
 
     async def rewrite_page(self, page_id: str, markdown: str) -> None:
         """Replace what stands on a page.
@@ -205,7 +201,7 @@ class NotionTable:
         if self._has_markdown:
             body = {"type": "replace_content", "replace_content": {"new_str": markdown}}
             try:
-                await self._wire.change("PATCH", f"pages/{page_id}/markdown", body)
+                await self._wire.ask("PATCH", f"pages/{page_id}/markdown", body)
             except NotionRefusal as exc:
                 if not is_unknown_address(exc):
                     raise
@@ -214,7 +210,7 @@ class NotionTable:
         old = await self._wire.listed("GET", f"blocks/{page_id}/children")
         await self._append(page_id, blocks_of(markdown))
         for block in old:
-            await self._wire.change("DELETE", f"blocks/{block['id']}")
+            await self._wire.ask("DELETE", f"blocks/{block['id']}")
 
     async def data_source_id(self) -> str:
         """The table's own id.
@@ -227,11 +223,11 @@ class NotionTable:
             return self._data_source_id
         given = notion_id(self._reference)
         try:
-            database = await self._wire.read("GET", f"databases/{given}")
+            database = await self._wire.ask("GET", f"databases/{given}")
         except NotionRefusal as exc:
             if exc.status not in {HTTPStatus.NOT_FOUND, HTTPStatus.BAD_REQUEST}:
                 raise
-            found = await self._wire.read("GET", f"data_sources/{given}")
+            found = await self._wire.ask("GET", f"data_sources/{given}")
             self._data_source_id = str(found["id"])
             return self._data_source_id
         sources = database["data_sources"]
@@ -270,7 +266,7 @@ class NotionTable:
         if not self._has_markdown:
             return await self._read_blocks(page_id)
         try:
-            answer = await self._wire.read("GET", f"pages/{page_id}/markdown")
+            answer = await self._wire.ask("GET", f"pages/{page_id}/markdown")
         except NotionRefusal as exc:
             if exc.status not in _OF_THIS_PAGE and not is_unknown_address(exc):
                 raise
@@ -300,9 +296,18 @@ class NotionTable:
         for start in range(0, len(blocks), _BLOCKS_AT_ONCE):
             body = {"children": blocks[start : start + _BLOCKS_AT_ONCE]}
             path = f"blocks/{page_id}/children"
-            await self._wire.change("PATCH", path, body, idempotent=False)
+            await self._wire.ask("PATCH", path, body, idempotent=False)
 
-    def _moved(self, exc: NotionRefusal) -> None:
-        """Ask for the table's id again next time, if it was not found."""
-        if exc.status == HTTPStatus.NOT_FOUND:
-            self._data_source_id = None
+    @contextlib.contextmanager
+    def _forgetting_what_moved(self) -> Iterator[None]:
+        """Ask for the table's id again next time, if it was not found.
+
+        Raises:
+            NotionRefusal: Notion refuses.
+        """
+        try:
+            yield
+        except NotionRefusal as exc:
+            if exc.status == HTTPStatus.NOT_FOUND:
+                self._data_source_id = None
+            raise

@@ -52,6 +52,17 @@ _AGAIN = "It is tried again by itself."
 NotionRefusal = HTTPResponseError
 """Notion's answer with an error status; `status` and, where it is of its own kind, `code`."""
 
+FAILURES = (
+    NotionClientErrorBase,
+    httpx.HTTPError,
+    TimeoutError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+)
+"""Whatever the client, the wire or an odd answer raises."""
+
 
 class NotionWire:
     """One connection to the API."""
@@ -80,37 +91,22 @@ class NotionWire:
         """Close the connections."""
         await self._client.aclose()
 
-    async def read(
+    async def ask(
         self,
         method: str,
         path: str,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        """Ask for something; once more after a passing fault.
-
-        Raises:
-            NotionClientErrorBase: Notion refuses, or is silent.
-            HTTPError: the connection failed.
-            ValueError: the answer is no JSON.
-            TypeError: it is no object.
-        """
-        return await self._ask(method, path, body, query, idempotent=True)
-
-    async def change(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None = None,
         *,
         idempotent: bool = True,
     ) -> dict[str, Any]:
-        """Change something; once more after a passing fault, if that can do no harm.
+        """Ask for something, or change something; again after a passing fault that does no harm.
 
         Args:
             method: The HTTP method.
             path: Below /v1/.
             body: What is sent.
+            query: What is sent in the address.
             idempotent: Whether doing it twice comes to the same as doing it once; what does not
                 is only sent again where the first time certainly did nothing.
 
@@ -120,48 +116,6 @@ class NotionWire:
             ValueError: the answer is no JSON.
             TypeError: it is no object.
         """
-        return await self._ask(method, path, body, None, idempotent=idempotent)
-
-    async def listed(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None
-    ) -> list[dict[str, Any]]:
-        """Every page of a listing, or none.
-
-        Raises:
-            NotionClientErrorBase: Notion refuses, or is silent.
-            HTTPError: the connection failed.
-            ValueError: the listing does not end, or is said to be incomplete.
-            LookupError: it is no listing.
-            TypeError: likewise.
-        """
-        found: list[dict[str, Any]] = []
-        cursors: set[str] = set()
-        place: dict[str, Any] = {"page_size": PAGE_SIZE}
-        while True:
-            asked = (None, place) if method == "GET" else ({**(body or {}), **place}, None)
-            answer = await self.read(method, path, *asked)
-            if (answer.get("request_status") or {}).get("type") == "incomplete":
-                problem = "it gave only a part of the table"
-                raise ValueError(problem)
-            found += answer["results"]
-            if not answer["has_more"]:
-                return found
-            cursor = answer["next_cursor"]
-            if not cursor or cursor in cursors or len(cursors) >= _MOST_PAGES:
-                problem = "its listing does not end"
-                raise ValueError(problem)
-            cursors.add(cursor)
-            place = {"page_size": PAGE_SIZE, "start_cursor": cursor}
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        body: Mapping[str, Any] | None,
-        query: Mapping[str, Any] | None,
-        *,
-        idempotent: bool,
-    ) -> dict[str, Any]:
         waits, tries = 0, 0
         while True:
             try:
@@ -188,6 +142,37 @@ class NotionWire:
                     raise TypeError(problem)
                 return answer
 
+    async def listed(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Every page of a listing, or none.
+
+        Raises:
+            NotionClientErrorBase: Notion refuses, or is silent.
+            HTTPError: the connection failed.
+            ValueError: the listing does not end, or is said to be incomplete.
+            LookupError: it is no listing.
+            TypeError: likewise.
+        """
+        found: list[dict[str, Any]] = []
+        cursors: set[str] = set()
+        place: dict[str, Any] = {"page_size": PAGE_SIZE}
+        while True:
+            asked = (None, place) if method == "GET" else ({**(body or {}), **place}, None)
+            answer = await self.ask(method, path, *asked)
+            if (answer.get("request_status") or {}).get("type") == "incomplete":
+                problem = "it gave only a part of the table"
+                raise ValueError(problem)
+            found += answer["results"]
+            if not answer["has_more"]:
+                return found
+            cursor = answer["next_cursor"]
+            if not cursor or cursor in cursors or len(cursors) >= _MOST_PAGES:
+                problem = "its listing does not end"
+                raise ValueError(problem)
+            cursors.add(cursor)
+            place = {"page_size": PAGE_SIZE, "start_cursor": cursor}
+
 
 @contextmanager
 def told_as(source: str, *, writing: bool = False) -> Iterator[None]:
@@ -202,15 +187,7 @@ def told_as(source: str, *, writing: bool = False) -> Iterator[None]:
     """
     try:
         yield
-    except (
-        NotionClientErrorBase,
-        httpx.HTTPError,
-        TimeoutError,
-        ValueError,
-        LookupError,
-        TypeError,
-        AttributeError,
-    ) as exc:
+    except FAILURES as exc:
         message, pause = _in_words(source, exc, "Send it again." if writing else _AGAIN)
         raise PersonaStoreError(message, pause) from exc
 
