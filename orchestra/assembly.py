@@ -24,7 +24,6 @@ from orchestra.parts import (
     open_speaker,
     open_vectors,
     roster_on,
-    table_ids_of,
     webhook_of,
 )
 from orchestra.personas.editor import Editor
@@ -95,8 +94,7 @@ async def open_orchestra(
             vectors=vectors,
             memory=memory,
             lessons=lessons,
-            webhook=webhook_of(settings),
-            table_ids=table_ids_of(roster),
+            webhook=webhook_of(settings, roster),
             speaker=speaker,
             conversation=Conversation(
                 roster, embedder, router, memory, composer, speaker, settings.message_limit

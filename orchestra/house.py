@@ -46,9 +46,7 @@ class Orchestra:
     speaker: ChatModel | EmbeddedVoices
     lessons: Lessons
     webhook: Webhook | None = None
-    """Set where personas live in Notion; so is the next."""
-    table_ids: Callable[[], frozenset[str]] = frozenset
-    """Ids of the table and its rows."""
+    """Set where personas live in Notion."""
     warming: asyncio.Task[None] | None = None
     warming_error: str | None = None
     _status: list[PartStatus] = field(default_factory=list)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from pydantic import SecretStr
@@ -149,18 +149,13 @@ def open_wire(settings: Settings, patience_seconds: float = 5.0) -> NotionWire:
     return NotionWire(token, str(settings.notion_base_url), patience_seconds)
 
 
-def webhook_of(settings: Settings) -> Webhook | None:
+def webhook_of(settings: Settings, roster: Roster) -> Webhook | None:
     """Who may say that the table changed; None where personas live elsewhere."""
-    if not settings.uses_notion:
+    store = roster.store
+    if not isinstance(store, NotionPersonas):
         return None
     token = _secret(settings.notion_webhook_token)
-    return Webhook(token, settings.data_dir / "notion-webhook.token")
-
-
-def table_ids_of(roster: Roster) -> Callable[[], frozenset[str]]:
-    """What gives the ids of the table in Notion and of its rows, as far as they are known."""
-    store = roster.store
-    return (lambda: store.ids) if isinstance(store, NotionPersonas) else frozenset
+    return Webhook(token, settings.data_dir / "notion-webhook.token", lambda: store.ids)
 
 
 def _persona_store(

@@ -117,6 +117,7 @@ feedbacks = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("step_id", sa.String(36), nullable=False, unique=True),
     sa.Column("thread_id", sa.String(36), index=True),
+    sa.Column("persona_id", sa.String(40), index=True),
     sa.Column("value", sa.Integer, nullable=False),
     sa.Column("comment", sa.Text),
     sa.Column("created_at", _UTC, nullable=False),

@@ -28,6 +28,8 @@ from tests.doubles.llm import ModelServer
 
 OpenHouse = Callable[..., AbstractAsyncContextManager[Orchestra]]
 Serve = Callable[..., AbstractContextManager["Product"]]
+ADMIN_TOKEN = "an-admin-token-for-tests"
+ADMIN = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
 
 
 @pytest.fixture(autouse=True)
@@ -186,7 +188,7 @@ def serve(
         values = {
             "OPENAI_BASE_URL": shared_model.base_url,
             "OPENAI_API_KEY": "test-key",
-            "ORCHESTRA_ADMIN_TOKEN": "an-admin-token-for-tests",
+            "ORCHESTRA_ADMIN_TOKEN": ADMIN_TOKEN,
         }
         running = Product(folder, {**values, **environment}, by_chainlit=by_chainlit)
         running.wait_until_ready()

@@ -48,6 +48,7 @@ async def figures(house: House) -> Response:
     metrics.persona_age.set(personas.age_seconds)
     metrics.persona_reloads.set(personas.reloads)
     metrics.persona_failures.set(personas.failures)
+    metrics.thumbs.clear()
     with contextlib.suppress(OrchestraError):  # which `readyz` tells
         for persona in (await house.conversation.personas()).members:
             thumbs = await house.statistics.of(persona)

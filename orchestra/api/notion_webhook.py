@@ -9,7 +9,6 @@ from typing import Any
 from fastapi import APIRouter, HTTPException, Request
 
 from orchestra.api.caller import House
-from orchestra.personas.webhook import is_about
 
 router = APIRouter(tags=["personas"])
 
@@ -33,7 +32,7 @@ async def knock(request: Request, house: House) -> dict[str, bool]:
         return {"verified": True}
     webhook.check(body, signature)
     is_new = webhook.is_new(str(event.get("id") or ""))
-    is_ours = is_about(event, house.table_ids())
+    is_ours = webhook.is_ours(event)
     if is_new and is_ours:
         house.roster.reload_soon()
     return {"new": is_new, "ours": is_ours}

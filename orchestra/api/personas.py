@@ -93,7 +93,7 @@ async def create_persona(
     fields: dict[str, Any], house: House, author: Author, response: Response
 ) -> Persona:
     """Add a persona to the live store."""
-    persona = checked("persona", _without_revision(fields))
+    persona = checked("persona", fields)
     created = await house.editor.create(persona, author)
     response.headers["Location"] = f"/api/v1/personas/{created.id}"
     return _tagged(created, response)
@@ -130,8 +130,7 @@ async def replace_persona(
     Raises:
         HTTPException: the body names another persona than the address.
     """
-    named = {"id": persona_id.lower(), **_without_revision(fields)}
-    persona = checked("persona", named)
+    persona = checked("persona", {"id": persona_id.lower(), **fields})
     if persona.id != persona_id.lower():
         detail = f"id: it is '{persona.id}', but the address says '{persona_id}'."
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
@@ -206,11 +205,6 @@ async def labels(house: House) -> Response:
         rules.append(f':root{{--orchestra-notice:"{_escaped(notice)}"}}')
     content = "\n".join(rules)
     return Response(content, media_type="text/css", headers={"Cache-Control": "no-cache"})
-
-
-def _without_revision(fields: dict[str, Any]) -> dict[str, Any]:
-    """What a persona is made of: its revision, which an answer shows, follows from that."""
-    return {name: value for name, value in fields.items() if name != "revision"}
 
 
 def _tagged(persona: Persona, response: Response) -> Persona:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from orchestra.errors import PersonaInvalidError
 from orchestra.personas.files import read_persona
-from orchestra.types.persona import Persona, Personas, placeholders
+from orchestra.types.persona import Persona, Personas, clashes, placeholders
 
 KNOWN_PLACEHOLDERS = frozenset(
     {"task", "domain", "priority", "historical_decisions", "client_history", "context"}
@@ -28,10 +28,24 @@ def check(path: Path) -> list[Finding]:
     files = sorted(path.glob("*.md")) if path.is_dir() else [path]
     if not files:
         return [Finding(str(path), ok=False, detail="there is no persona file (NAME.md) here")]
-    findings = [_look_at(file) for file in files]
-    owner: dict[str, str] = {}
+    findings: list[Finding] = []
+    readable: dict[str, Persona] = {}
     for file in files:
-        findings += _shared_domains(file, owner)
+        try:
+            persona = read_persona(file)
+        except PersonaInvalidError as exc:
+            said = str(exc).removeprefix(f"{file.name}: ")
+            findings.append(Finding(file.name, ok=False, detail=said))
+        except OSError as exc:
+            said = f"cannot be read: {exc.strerror or exc}"
+            findings.append(Finding(file.name, ok=False, detail=said))
+        else:
+            readable[file.name] = persona
+            findings.append(_words_of(file.name, persona))
+    for one, subject, owner in clashes(readable.values()):
+        said = f"domain '{subject}' already belongs to {owner.name}"
+        source = next(name for name, persona in readable.items() if persona is one)
+        findings.append(Finding(source, ok=False, detail=said))
     return findings
 
 
@@ -39,16 +53,6 @@ def check_served(personas: Personas) -> list[Finding]:
     """Look at personas that were read already, and at what their store said of them."""
     findings = [Finding(personas.source, ok=False, detail=problem) for problem in personas.problems]
     return findings + [_words_of(persona.name, persona) for persona in personas.members]
-
-
-def _look_at(file: Path) -> Finding:
-    try:
-        persona = read_persona(file)
-    except PersonaInvalidError as exc:
-        return Finding(file.name, ok=False, detail=str(exc).removeprefix(f"{file.name}: "))
-    except OSError as exc:
-        return Finding(file.name, ok=False, detail=f"cannot be read: {exc.strerror or exc}")
-    return _words_of(file.name, persona)
 
 
 def _words_of(source: str, persona: Persona) -> Finding:
@@ -60,17 +64,3 @@ def _words_of(source: str, persona: Persona) -> Finding:
         detail = f"the prompt asks for {listed}, which nobody fills in. Known: {known}."
         return Finding(source, ok=False, detail=detail)
     return Finding(source, ok=True, detail=f"{persona.name}, revision {persona.revision}")
-
-
-def _shared_domains(file: Path, owner: dict[str, str]) -> list[Finding]:
-    try:
-        persona = read_persona(file)
-    except (PersonaInvalidError, OSError):
-        return []
-    findings = []
-    for domain in persona.domains:
-        if domain in owner:
-            detail = f"domain '{domain}' already belongs to {owner[domain]}"
-            findings.append(Finding(file.name, ok=False, detail=detail))
-        owner.setdefault(domain, persona.id)
-    return findings

@@ -11,13 +11,12 @@ from orchestra.errors import (
     OrchestraError,
     PersonaChangedError,
     PersonaConflictError,
-    PersonaInvalidError,
-    PersonaNotFoundError,
     PersonaStoreError,
     StorageError,
 )
 from orchestra.personas.history import Act, PersonaHistory
 from orchestra.personas.roster import Roster
+from orchestra.personas.rules import check_subjects
 from orchestra.types.persona import Persona, Personas
 
 log = logging.getLogger(__name__)
@@ -34,7 +33,7 @@ class Editor:
         self._history = history
         self._one_at_a_time = asyncio.Lock()
 
-    async def create(self, persona: Persona, author: str, note: str = "") -> Persona:
+    async def create(self, persona: Persona, author: str) -> Persona:
         """Add a persona.
 
         Returns:
@@ -45,26 +44,22 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("create", persona.id, author, note) as (personas, before):
+        async with self._change("create", persona.id, author) as (personas, before):
             if persona.id in {*personas.ids, *personas.unread}:
                 message = (
                     f"There is a persona '{persona.id}' already. Replace it, or take another id."
                 )
                 raise PersonaConflictError(message)
-            _check_domains(persona, personas)
-            await self._roster.store.put(persona, before)
+            await self._put(persona, personas, before)
         return (await self._roster.current()).get(persona.id)
 
-    async def replace(
-        self, persona: Persona, expected: str, author: str, note: str = ""
-    ) -> Persona:
+    async def replace(self, persona: Persona, expected: str, author: str) -> Persona:
         """Replace the persona with the same id.
 
         Args:
             persona: The new content.
             expected: Revision that is to be replaced; ANY for whichever.
             author: Who does it.
-            note: Why, for the history.
 
         Returns:
             The persona as the store has it now.
@@ -75,16 +70,13 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("replace", persona.id, author, note, expected) as (
-            personas,
-            before,
-        ):
+        async with self._change("replace", persona.id, author) as (personas, before):
             personas.get(persona.id)
-            _check_domains(persona, personas)
-            await self._roster.store.put(persona, before)
+            _check_expected(persona.id, expected, before)
+            await self._put(persona, personas, before)
         return (await self._roster.current()).get(persona.id)
 
-    async def remove(self, persona_id: str, expected: str, author: str, note: str = "") -> None:
+    async def remove(self, persona_id: str, expected: str, author: str) -> None:
         """Remove a persona; its versions and memories stay.
 
         Raises:
@@ -93,11 +85,11 @@ class Editor:
             PersonaConflictError: it is the last one.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("remove", persona_id, author, note, expected) as (personas, before):
-            if before is None:
-                raise PersonaNotFoundError(persona_id, personas.ids)
+        async with self._change("remove", persona_id, author) as (personas, before):
+            name = personas.get(persona_id).name
+            _check_expected(persona_id, expected, before)
             if len(personas.members) == 1:
-                message = f"{before.name} is the last one: somebody has to answer."
+                message = f"{name} is the last one: somebody has to answer."
                 raise PersonaConflictError(message)
             await self._roster.store.remove(persona_id)
 
@@ -114,25 +106,21 @@ class Editor:
             PersonaStoreError: the store does not answer, or refuses.
         """
         note = f"back to version {version}"
-        async with self._change("rollback", persona_id, author, note, expected) as (
-            personas,
-            before,
-        ):
+        async with self._change("rollback", persona_id, author, note) as (personas, before):
+            _check_expected(persona_id, expected, before)
             persona = await self._history.version(persona_id, version)
-            _check_domains(persona, personas)
-            await self._roster.store.put(persona, before)
+            await self._put(persona, personas, before)
         return (await self._roster.current()).get(persona_id)
 
     @asynccontextmanager
     async def _change(
-        self, action: str, persona_id: str, author: str, note: str, expected: str = ANY
+        self, action: str, persona_id: str, author: str, note: str = ""
     ) -> AsyncIterator[tuple[Personas, Persona | None]]:
         """What is in the store right now, for one change, which is then read back.
 
         Whatever comes of it is noted.
 
         Raises:
-            PersonaChangedError: the persona is not the expected one.
             PersonaStoreError: it was removed, and is still there.
             OrchestraError: whatever the change raises, or reading.
         """
@@ -140,15 +128,14 @@ class Editor:
             before = None
             try:
                 personas = await self._roster.reload()
-                before = next((one for one in personas.members if one.id == persona_id), None)
-                _check_expected(persona_id, expected, before, action)
+                before = personas.find(persona_id)
                 yield personas, before
             except OrchestraError as exc:
                 await self._note(action, persona_id, author, before, str(exc))
                 raise
             try:
                 personas = await self._roster.reload()
-                after = next((one for one in personas.members if one.id == persona_id), None)
+                after = personas.find(persona_id)
                 if after != before:
                     revision = after.revision if after else ""
                     await self._history.credit(persona_id, revision, author, note)
@@ -163,6 +150,17 @@ class Editor:
                 raise
             await self._note(action, persona_id, author, before, "done")
 
+    async def _put(self, persona: Persona, personas: Personas, before: Persona | None) -> None:
+        """Write a persona among the others.
+
+        Raises:
+            PersonaInvalidError: a subject belongs to one of them.
+            PersonaStoreError: the store does not answer, or refuses.
+        """
+        others = (one for one in personas.members if one.id != persona.id)
+        check_subjects((*others, persona))
+        await self._roster.store.put(persona, before)
+
     async def _note(
         self, action: str, persona_id: str, author: str, before: Persona | None, outcome: str
     ) -> None:
@@ -174,16 +172,7 @@ class Editor:
             log.exception("It is not in the audit log: %s", act)
 
 
-def _check_expected(persona_id: str, expected: str, before: Persona | None, action: str) -> None:
+def _check_expected(persona_id: str, expected: str, before: Persona | None) -> None:
     found = before.revision if before else "gone"
-    is_missing = before is None and action != "rollback"  # which each action tells by itself
-    if expected not in {ANY, found} and not is_missing:
+    if expected not in {ANY, found}:
         raise PersonaChangedError(persona_id, f"you expected revision {expected}, it is {found}")
-
-
-def _check_domains(persona: Persona, personas: Personas) -> None:
-    for other in personas.members:
-        for domain in persona.domains:
-            if other.id != persona.id and domain in other.domains:
-                rule = f"it already belongs to {other.name}"
-                raise PersonaInvalidError(persona.id, "domains", domain, rule)

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from orchestra.errors import PersonaChangedError, PersonaInvalidError, PersonaStoreError
-from orchestra.personas.rules import checked
+from orchestra.personas.rules import check_subjects, checked
 from orchestra.types.persona import Example, Persona, Personas, same_words
 
 _SECTIONS = ("Backstory", "Prompt", "Examples")
@@ -99,7 +99,7 @@ class PersonaFiles:
         if not members:
             message = f"No persona in {self.folder}: put at least one NAME.md there."
             raise PersonaStoreError(message)
-        _no_shared_domain(members)
+        check_subjects(members)
         return Personas(members=members, source=self.source)
 
 
@@ -242,19 +242,3 @@ def _no_shared_id(paths: list[Path]) -> None:
         twin = known.setdefault(path.stem.lower(), path.name)
         if twin != path.name:
             raise PersonaInvalidError(path.name, "file name", path.stem, f"{twin} has the same id")
-
-
-def _no_shared_domain(members: tuple[Persona, ...]) -> None:
-    """Check that every domain has one owner.
-
-    Raises:
-        PersonaInvalidError: two personas claim the same domain.
-    """
-    owner: dict[str, str] = {}
-    for persona in members:
-        for domain in persona.domains:
-            if domain in owner:
-                rule = f"it already belongs to {owner[domain]}"
-                source = f"{persona.id}.md"
-                raise PersonaInvalidError(source, "domains", domain, rule)
-            owner[domain] = persona.id

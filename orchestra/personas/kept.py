@@ -8,7 +8,6 @@ import logging
 import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
 
 from orchestra.types.persona import Persona
 
@@ -38,7 +37,9 @@ class KeptTable:
                 return
             self.columns, self._ids = dict(content["columns"]), dict(content["ids"])
             self.provisional = frozenset(content["provisional"])
-            self.rows = {page: _persona(fields) for page, fields in content["personas"].items()}
+            self.rows = {
+                page: Persona.model_validate(fields) for page, fields in content["personas"].items()
+            }
         except FileNotFoundError:
             return
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
@@ -100,7 +101,3 @@ def plain_id(name: str) -> str:
     if not plain:  # in another alphabet
         plain = f"persona-{hashlib.sha256(name.encode()).hexdigest()[:6]}"
     return (plain if plain[0].isalpha() else f"p-{plain}")[:36]
-
-
-def _persona(fields: dict[str, Any]) -> Persona:
-    return Persona.model_validate(fields)

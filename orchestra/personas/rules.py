@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestra.errors import PersonaInvalidError
-from orchestra.types.persona import Persona
+from orchestra.types.persona import Persona, clashes
 
 _NUMBER = "must be a number from 0 (not at all) to 1 (as strong as it gets)"
 _RULES = {
@@ -30,13 +30,13 @@ def checked(source: str, fields: Mapping[str, Any]) -> Persona:
 
     Args:
         source: Where they come from, for the message.
-        fields: As `Persona` has them.
+        fields: As `Persona` has them; a revision, which follows from the others, is not looked at.
 
     Raises:
         PersonaInvalidError: one breaks a rule.
     """
     try:
-        return Persona.model_validate(dict(fields))
+        return Persona.model_validate({k: v for k, v in fields.items() if k != "revision"})
     except ValidationError as exc:
         first = exc.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -44,3 +44,14 @@ def checked(source: str, fields: Mapping[str, Any]) -> Persona:
         said = first["msg"].removeprefix("Value error, ")
         rule = f"it {_RULES.get(first['type'], said if said.startswith('must') else said.lower())}"
         raise PersonaInvalidError(source, field, value, rule) from exc
+
+
+def check_subjects(members: Iterable[Persona]) -> None:
+    """Make sure that each subject belongs to one persona.
+
+    Raises:
+        PersonaInvalidError: somebody claims what another one has.
+    """
+    for one, subject, owner in clashes(members):
+        rule = f"it already belongs to {owner.name}"
+        raise PersonaInvalidError(one.id, "domains", subject, rule)

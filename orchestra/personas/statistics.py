@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from orchestra.database import Database
-from orchestra.tables import feedbacks, memories, persona_versions, steps
+from orchestra.tables import feedbacks, memories, persona_versions
 from orchestra.types.persona import Persona
 
 
@@ -46,21 +45,19 @@ class Statistics:
             sa.func.max(memories.c.created_at),
         ).where(memories.c.persona_id == persona.id)
         kept = sa.select(count).where(persona_versions.c.persona_id == persona.id)
-        rated = sa.select(feedbacks.c.value, steps.c.details).join(
-            steps, steps.c.id == feedbacks.c.step_id
+        rated = (
+            sa.select(feedbacks.c.value, count.label("number"))
+            .where(feedbacks.c.persona_id == persona.id)
+            .group_by(feedbacks.c.value)
         )
         ((decisions, people, last),) = await self._database.fetch(decided)
         ((versions,),) = await self._database.fetch(kept)
-        thumbs = [
-            row.value
-            for row in await self._database.fetch(rated)
-            if json.loads(row.details).get("name") == persona.name
-        ]
+        thumbs = {one.value: one.number for one in await self._database.fetch(rated)}
         return Figures(
             decisions=decisions,
             people=people,
             last_decision_at=last.replace(tzinfo=last.tzinfo or dt.UTC) if last else None,
-            thumbs_up=thumbs.count(1),
-            thumbs_down=thumbs.count(0),
+            thumbs_up=thumbs.get(1, 0),
+            thumbs_down=thumbs.get(0, 0),
             versions=versions,
         )

@@ -7,7 +7,7 @@ import hmac
 import logging
 import re
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,36 +18,20 @@ log = logging.getLogger(__name__)
 _REMEMBERED = 1000
 
 
-def is_about(event: Mapping[str, Any], ids: Collection[str]) -> bool:
-    """Whether an event is about one of these; one that does not say may be.
-
-    Args:
-        event: As Notion sends it.
-        ids: Of the table and its rows; none: nothing is known yet.
-    """
-    entity, data = event.get("entity"), event.get("data")
-    parent = data.get("parent") if isinstance(data, Mapping) else None
-    named = {
-        one.get(key)
-        for one in (entity, parent)
-        if isinstance(one, Mapping)
-        for key in ("id", "data_source_id")
-    } - {None}
-    return not ids or not named or not named.isdisjoint(ids)
-
-
 class Webhook:
     """Checks what is delivered; the key is set, or comes with the first delivery and is kept."""
 
-    def __init__(self, token: str | None, path: Path) -> None:
+    def __init__(self, token: str | None, path: Path, ids: Callable[[], Collection[str]]) -> None:
         """Prepare.
 
         Args:
             token: The verification token, where it was set.
             path: Where one that Notion sends is kept.
+            ids: Gives those of the table and its rows; none: nothing is known yet.
         """
         self._token = token
         self._path = path
+        self._ids = ids
         self._seen: OrderedDict[str, None] = OrderedDict()
 
     def shake_hands(self, token: str) -> None:
@@ -92,6 +76,19 @@ class Webhook:
         if signature is None or not hmac.compare_digest(expected.encode(), signature.encode()):
             message = "X-Notion-Signature does not fit this body and our verification token."
             raise SignInError(message)
+
+    def is_ours(self, event: Mapping[str, Any]) -> bool:
+        """Whether an event of Notion's is about our table; one that does not say may be."""
+        entity, data = event.get("entity"), event.get("data")
+        parent = data.get("parent") if isinstance(data, Mapping) else None
+        named = {
+            one.get(key)
+            for one in (entity, parent)
+            if isinstance(one, Mapping)
+            for key in ("id", "data_source_id")
+        } - {None}
+        known = self._ids()
+        return not known or not named or not named.isdisjoint(known)
 
     def is_new(self, event_id: str) -> bool:
         """Whether an event comes for the first time; Notion repeats them, and so may others."""

@@ -257,20 +257,21 @@ class History(BaseDataLayer):
         """
         await self.flush()
         own = (
-            sa.select(steps.c.thread_id)
+            sa.select(steps.c.thread_id, steps.c.details)
             .join(threads, threads.c.id == steps.c.thread_id)
             .join(people, people.c.id == threads.c.person_id)
             .where(steps.c.id == step_id, people.c.name == person)
         )
 
         def replace(connection: sa.Connection) -> str | None:
-            thread_id = connection.execute(own).scalar()
-            if thread_id is None:
+            answer = connection.execute(own).one_or_none()
+            if answer is None:
                 return None
             row = {
                 "id": str(uuid.uuid4()),
                 "step_id": step_id,
-                "thread_id": thread_id,
+                "thread_id": answer.thread_id,
+                "persona_id": (json.loads(answer.details).get("metadata") or {}).get("persona"),
                 "value": value,
                 "comment": comment,
                 "created_at": now(),

@@ -23,7 +23,7 @@ from PIL import Image, ImageDraw, PngImagePlugin, UnidentifiedImageError
 from orchestra.errors import PersonaInvalidError
 from orchestra.personas.kept import plain_id
 from orchestra.personas.rules import checked
-from orchestra.types.persona import Persona, Traits
+from orchestra.types.persona import DEFAULT_TEMPLATE, Persona, Traits
 
 OURS = "orchestra"
 """The name of our part of a card's `extensions`."""
@@ -50,12 +50,6 @@ _EMPTY: dict[str, Any] = {
     "character_version": "",
     "extensions": {},
 }
-_TEMPLATE = """[task]
-
-What you decided for this person before:
-[historical_decisions]
-
-[context]"""
 
 
 def is_card(content: object) -> bool:
@@ -66,8 +60,7 @@ def is_card(content: object) -> bool:
 
 def is_ours(persona: Persona) -> bool:
     """Whether it came from an export of ours, and so is whoever had that id, not a namesake."""
-    kept = json.loads(persona.card)["data"] if persona.card else {OURS: True}
-    return not persona.card or bool(_ours(kept))
+    return not persona.card or bool(_ours(json.loads(persona.card)["data"]))
 
 
 def is_picture(raw: bytes) -> bool:
@@ -93,7 +86,7 @@ def read(content: Mapping[str, Any], source: str) -> Persona:
     version = next(one for one, (spec, _) in _SPECS.items() if spec == content["spec"])
     if card_of(persona, version) == content:  # one of ours: there is nothing beyond the persona
         return persona
-    return checked(source, {**persona.model_dump(exclude={"revision"}), "card": dict(content)})
+    return checked(source, {**persona.model_dump(), "card": dict(content)})
 
 
 def read_picture(raw: bytes, source: str) -> Persona:
@@ -220,7 +213,10 @@ def _named(text: str, name: str) -> str:
 
 def _prompt(text: str) -> str:
     """A card's prompt, in which ours stands where it says so, or where it says nothing."""
-    return re.sub(r"(?i)\{\{original\}\}", lambda _: _TEMPLATE, text).strip() or _TEMPLATE
+    return (
+        re.sub(r"(?i)\{\{original\}\}", lambda _: DEFAULT_TEMPLATE, text).strip()
+        or DEFAULT_TEMPLATE
+    )
 
 
 def _exchanges(text: str, name: str) -> list[dict[str, str]]:

@@ -77,7 +77,7 @@ def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a persona, from what was written whole or from what reads like a row."""
     whole = entry.get("persona")
     if isinstance(whole, Mapping):
-        return {key: value for key, value in whole.items() if key != "revision"}
+        return dict(whole)
     fields = {
         _OTHER_NAMES.get(str(key), str(key)): value
         for key, value in entry.items()

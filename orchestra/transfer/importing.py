@@ -9,6 +9,7 @@ from pathlib import Path
 from orchestra.errors import PersonaInvalidError, PersonaStoreError
 from orchestra.personas.files import read_persona
 from orchestra.personas.roster import Roster
+from orchestra.personas.rules import check_subjects
 from orchestra.transfer import cards, document
 from orchestra.transfer.copying import Step, carry_out, planned
 from orchestra.types.persona import Persona
@@ -54,7 +55,7 @@ async def bring(coming: Sequence[Persona], roster: Roster, *, dry_run: bool) -> 
     there = {one.id: one for one in personas.members}
     named = [_with_free_id(one, there) for one in coming]
     steps = planned(named, there, personas.source)
-    _check_domains([*({**there, **{one.id: one for one in named}}).values()])
+    check_subjects({**there, **{one.id: one for one in named}}.values())
     if not dry_run:
         await carry_out(steps, roster.store)
         await roster.reload()
@@ -70,13 +71,3 @@ def _with_free_id(persona: Persona, there: Mapping[str, Persona]) -> Persona:
         number += 1
         own = f"{persona.id[:36]}-{number}"
     return persona.model_copy(update={"id": own})
-
-
-def _check_domains(members: Sequence[Persona]) -> None:
-    owners: dict[str, str] = {}
-    for one in members:
-        for domain in one.domains:
-            owner = owners.setdefault(domain, one.id)
-            if owner != one.id:
-                rule = f"it would also belong to {owner}; nobody was changed"
-                raise PersonaInvalidError(one.id, "domains", domain, rule)

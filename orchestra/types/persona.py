@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Annotated
 
 from pydantic import (
@@ -22,6 +22,19 @@ from orchestra.errors import PersonaNotFoundError
 
 GENERAL = "general"
 """The domain of everything that has no home elsewhere: strategy, greetings, life."""
+
+DEFAULT_TEMPLATE = """Subject: [domain], priority: [priority].
+
+[task]
+
+What you decided for this person before:
+[historical_decisions]
+
+What they asked lately:
+[client_history]
+
+[context]"""
+"""The prompt of a persona whose author wrote none."""
 
 PLACEHOLDER = re.compile(r"\[([a-z][a-z0-9_]{0,39})\](?!\()")
 """A lower-case name in brackets, in a template; a Markdown link is not one."""
@@ -178,16 +191,20 @@ class Personas(Frozen):
         """The ids in their order of appearance."""
         return tuple(persona.id for persona in self.members)
 
+    def find(self, persona_id: str) -> Persona | None:
+        """Return the persona with this id, in whatever letters, or None."""
+        return next((one for one in self.members if one.id == persona_id.lower()), None)
+
     def get(self, persona_id: str) -> Persona:
-        """Return the persona with this id.
+        """Return the persona with this id, in whatever letters.
 
         Raises:
             PersonaNotFoundError: no persona has it.
         """
-        for persona in self.members:
-            if persona.id == persona_id.lower():
-                return persona
-        raise PersonaNotFoundError(persona_id, self.ids)
+        persona = self.find(persona_id)
+        if persona is None:
+            raise PersonaNotFoundError(persona_id, self.ids)
+        return persona
 
     def for_domain(self, domain: str) -> Persona:
         """Return whoever owns the domain, else the owner of `general`, else the first."""
@@ -198,17 +215,27 @@ class Personas(Frozen):
         return self.members[0]
 
 
+def clashes(members: Iterable[Persona]) -> Iterator[tuple[Persona, str, Persona]]:
+    """Whoever claims a subject that another one has before: who, which subject, whose it is."""
+    owners: dict[str, Persona] = {}
+    for one in members:
+        for domain in dict.fromkeys(one.domains):
+            owner = owners.setdefault(domain, one)
+            if owner is not one:
+                yield one, domain, owner
+
+
 def without_clashes(members: Sequence[Persona]) -> tuple[list[Persona], list[str]]:
     """The personas with each subject left to whoever has it first, and what was taken away."""
-    owners: dict[str, str] = {}
-    served, taken = [], []
-    for one in members:
-        clash = [domain for domain in one.domains if domain in owners]
-        taken += [f"{one.name}: '{what}' already belongs to {owners[what]}." for what in clash]
-        own = tuple(domain for domain in one.domains if domain not in owners)
-        owners |= dict.fromkeys(own, one.name)
-        served.append(one.model_copy(update={"domains": own}) if clash else one)
-    return served, taken
+    found = list(clashes(members))
+    taken = [f"{one.name}: '{what}' already belongs to {owner.name}." for one, what, owner in found]
+    lost = {(one.id, what) for one, what, _ in found}
+    return [_only(one, lost) for one in members], taken
+
+
+def _only(persona: Persona, lost: Collection[tuple[str, str]]) -> Persona:
+    own = tuple(domain for domain in persona.domains if (persona.id, domain) not in lost)
+    return persona if own == persona.domains else persona.model_copy(update={"domains": own})
 
 
 def same_words(one: Persona, other: Persona) -> bool:

@@ -1,4 +1,4 @@
-"""A browser for all tests that need one."""
+"""What journeys share: a browser, and a Notion with the shipped personas in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.doubles.notion import NotionServer, filled_notion
 from tests.journeys.browsing import CHROMIUM, FLAGS
 
 
@@ -16,3 +17,9 @@ def browser() -> Iterator[Browser]:
         opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def notion() -> Iterator[NotionServer]:
+    with filled_notion() as server:
+        yield server

@@ -7,9 +7,9 @@ import httpx
 import openai
 import pytest
 
+from tests.conftest import ADMIN
 from tests.doubles.llm import Reply
 
-ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}
 COLD_CALL = "How do I get past the gatekeeper when cold calling?"
 
 

@@ -11,18 +11,11 @@ import httpx
 import pytest
 
 from benchmarks.chat_client import ChatClient, cookie_of
-from tests.conftest import clean_env
-from tests.doubles.notion import TOKEN, Fault, filled_notion
+from tests.conftest import ADMIN, clean_env
+from tests.doubles.notion import TOKEN, Fault
 
 pytestmark = pytest.mark.timeout(120)
-ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}
 ASK = {"message": "Is a sample of forty answers enough?", "persona": "sophia"}
-
-
-@pytest.fixture(scope="module")
-def notion():
-    with filled_notion() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

@@ -11,18 +11,11 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.conftest import ADMIN
 from tests.doubles.llm import Reply
-from tests.doubles.notion import filled_notion
 from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
 
-ADMIN = {"Authorization": "Bearer an-admin-token-for-tests"}
 pytestmark = pytest.mark.timeout(120)
-
-
-@pytest.fixture(scope="module")
-def notion():
-    with filled_notion() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")

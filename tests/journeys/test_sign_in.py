@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from benchmarks.chat_client import ChatClient
-from tests.conftest import clean_env
+from tests.conftest import ADMIN_TOKEN, clean_env
 from tests.doubles.oauth import Provider
 
 PASSWORD = "correct horse battery"
@@ -66,7 +66,7 @@ def test_a_key_acts_for_its_person_and_cannot_name_another(guarded, shared_model
         anna.post("/api/v1/chat", json={**ASK, "user": "ben"})
         assert [one["user"] for one in anna.get("/api/v1/memories").json()] == ["anna"]
         assert ben.get("/api/v1/memories", params={"user": "anna"}).json() == []
-    with client(product, "an-admin-token-for-tests") as admin:
+    with client(product, ADMIN_TOKEN) as admin:
         assert len(admin.get("/api/v1/memories", params={"user": "anna"}).json()) == 1
 
 
@@ -125,11 +125,14 @@ async def test_nobody_reads_rates_or_deletes_another_persons_thread(guarded, sha
         assert ben.put("/feedback", json=thumb).status_code == 404
 
         kept = anna.put("/feedback", json=thumb).json()
+        figures = f"/api/v1/personas/{answer['metadata']['persona']}/stats"
+        assert anna.get(figures).json()["thumbs_up"] == 1
         steps = anna.get(f"/project/thread/{thread['id']}").json()["steps"]
         assert [step["feedback"]["comment"] for step in steps if step.get("feedback")] == ["Good."]
         taken = {"feedbackId": kept["feedbackId"]}
         assert ben.request("DELETE", "/feedback", json=taken).status_code == 404
         assert anna.request("DELETE", "/feedback", json=taken).json() == {"success": True}
+        assert anna.get(figures).json()["thumbs_up"] == 0
     with client(product) as stranger:
         assert stranger.put("/feedback", json=thumb).status_code == 401
 

@@ -15,7 +15,7 @@ from orchestra.errors import PersonaInvalidError
 from orchestra.personas.files import read_persona
 from orchestra.settings import ROOT
 from orchestra.transfer import cards
-from orchestra.types.persona import Persona, Traits
+from orchestra.types.persona import DEFAULT_TEMPLATE, Persona, Traits
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), max_size=200)
 NAME = st.from_regex(r"[A-Za-z][A-Za-z0-9 ]{0,20}[A-Za-z]", fullmatch=True)
@@ -186,4 +186,4 @@ def test_what_is_no_card_is_none(spec):
 def test_the_macros_of_a_prompt_are_filled_in():
     data = {"name": "Nova", "system_prompt": "You are {{char}}. {{original}}"}
     template = cards.read({"spec": "chara_card_v2", "data": data}, "nova.json").template
-    assert template.startswith("You are Nova. [task]")
+    assert template.startswith(f"You are Nova. {DEFAULT_TEMPLATE}")

@@ -55,7 +55,7 @@ def test_a_domain_that_two_personas_own_is_told_of_the_later_one(folder):
     folder("adam", domains=("sea", "garden"))
     folder("mira", domains=("garden",))
     bad = [one for one in check(folder.path) if not one.ok]
-    detail = "domain 'garden' already belongs to adam"
+    detail = "domain 'garden' already belongs to Adam"
     assert bad == [Finding("mira.md", ok=False, detail=detail)]
 
 

@@ -226,7 +226,7 @@ async def test_two_personas_cannot_own_one_domain(written, tmp_path):
     written(MIRA.replace("[garden, weather]", "[sea, garden]"), "zoe.md")
     with pytest.raises(PersonaInvalidError) as caught:
         await PersonaFiles(tmp_path).load()
-    assert str(caught.value) == ("zoe.md: domains is 'garden', but it already belongs to mira.")
+    assert str(caught.value) == ("zoe: domains is 'garden', but it already belongs to Mira.")
 
 
 async def test_the_shipped_personas_load():

@@ -13,20 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestra.personas.notion.pages import plain, sections_of
-from orchestra.types.persona import Traits
-
-DEFAULT_TEMPLATE = """Subject: [domain], priority: [priority].
-
-[task]
-
-What you decided for this person before:
-[historical_decisions]
-
-What they asked lately:
-[client_history]
-
-[context]"""
-"""The prompt of a persona whose author wrote none."""
+from orchestra.types.persona import DEFAULT_TEMPLATE, Traits
 
 _MIDDLE = 0.5
 _OTHER_NAMES = {"humour": "humor", "prompt": "prompttemplate", "subjects": "domains"}
