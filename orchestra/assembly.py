@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
+from orchestra.crews.intake import Intake
 from orchestra.database import now
 from orchestra.environment import limit_threads, prepare_environment
 from orchestra.errors import LLMError, StorageError
@@ -20,6 +21,7 @@ from orchestra.llm.voices import EmbeddedVoices
 from orchestra.memory.keeper import MemoryKeeper
 from orchestra.memory.records import MemoryRecords
 from orchestra.parts import (
+    crew_runs,
     open_database,
     open_speaker,
     open_vectors,
@@ -82,6 +84,9 @@ async def open_orchestra(
         stack.push_async_callback(memory.close)
         await memory.open()
 
+        runs = crew_runs(settings, database, roster, memory, speaker)
+        stack.push_async_callback(runs.close)
+
         orchestra = Orchestra(
             settings=settings,
             database=database,
@@ -94,6 +99,8 @@ async def open_orchestra(
             vectors=vectors,
             memory=memory,
             lessons=lessons,
+            intake=Intake(roster, embedder, router, settings.message_limit),
+            runs=runs,
             webhook=webhook_of(settings, roster),
             speaker=speaker,
             conversation=Conversation(
@@ -168,6 +175,7 @@ async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> 
         await orchestra.embedder.open()
         await router.open()
         log.info("Embeddings: %s", orchestra.embedder.name)
+        await orchestra.runs.open()
         if isinstance(orchestra.speaker, EmbeddedVoices):
             try:
                 await _warm_voices(orchestra, orchestra.speaker, composer)

@@ -25,11 +25,15 @@ def prepare_environment(settings: Settings | None = None) -> None:
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ["ANONYMIZED_TELEMETRY"] = "False"
     os.environ["OTEL_SDK_DISABLED"] = "true"
+    for switch in ("TELEMETRY", "TRACKING", "VERSION_CHECK"):
+        os.environ[f"CREWAI_DISABLE_{switch}"] = "true"
+    os.environ["CREWAI_TRACING_ENABLED"] = "false"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"
     os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
     data_dir = (settings or read_settings()).data_dir
+    os.environ["CREWAI_STORAGE_DIR"] = str(data_dir.absolute() / "crewai")
     os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
 
 

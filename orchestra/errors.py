@@ -16,6 +16,10 @@ OrchestraError
 │   └── LLMReplyError            an answer that is not of the asked shape
 ├── StorageError                 database, vectors or data folder cannot be used: says which
 ├── MemoryNotFoundError          no such memory for this person
+├── TaskError
+│   ├── TaskInvalidError         what is asked of a crew breaks a rule: which field, what is known
+│   ├── TaskNotFoundError        no such task for this person
+│   └── CrewError                the crew could not do its part: who, and why
 └── EvaluationError              an evaluation file cannot be read: file and line
 
 One class per reaction, not per place. The doors decide what an error means for them: the
@@ -116,6 +120,29 @@ class StorageError(OrchestraError):
 
 class MemoryNotFoundError(OrchestraError):
     """This person has no memory with this id."""
+
+
+class TaskError(OrchestraError):
+    """Something is wrong with a task of a crew."""
+
+
+class TaskInvalidError(TaskError):
+    """What is asked of a crew breaks a rule; nothing was begun."""
+
+    def __init__(self, message: str, field: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class TaskNotFoundError(TaskError):
+    """This person has no task with this id."""
+
+    def __init__(self, task_id: str) -> None:
+        super().__init__(f"You have no task '{task_id}'. 'orchestra tasks list' shows yours.")
+
+
+class CrewError(TaskError):
+    """The crew could not do its part."""
 
 
 class EvaluationError(OrchestraError):

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
+from orchestra.crews.intake import Intake
+from orchestra.crews.runs import CrewRuns
 from orchestra.database import Database
 from orchestra.errors import OrchestraError
 from orchestra.llm.chat import ChatModel
@@ -45,6 +47,8 @@ class Orchestra:
     conversation: Conversation
     speaker: ChatModel | EmbeddedVoices
     lessons: Lessons
+    intake: Intake
+    runs: CrewRuns
     webhook: Webhook | None = None
     """Set where personas live in Notion."""
     warming: asyncio.Task[None] | None = None

@@ -8,12 +8,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from pydantic import SecretStr
 
+from orchestra.crews.agents import Agents
+from orchestra.crews.limits import Limits
+from orchestra.crews.records import TaskRecords
+from orchestra.crews.reviews import Desk
+from orchestra.crews.runs import CrewRuns
+from orchestra.crews.workflow import Workflow
 from orchestra.database import Database
 from orchestra.errors import StorageError
 from orchestra.llm.chat import ChatModel
 from orchestra.llm.embedded import shipped_voices
 from orchestra.llm.embedding import Embedder
 from orchestra.llm.voices import EmbeddedVoices
+from orchestra.memory.keeper import MemoryKeeper
 from orchestra.memory.vectors import VectorStore
 from orchestra.personas.editor import Editor
 from orchestra.personas.files import PersonaFiles
@@ -26,6 +33,7 @@ from orchestra.personas.sql import SqlPersonas
 from orchestra.personas.store import PersonaStore
 from orchestra.personas.webhook import Webhook
 from orchestra.prompts.compose import Composer, FullComposer, SmallComposer
+from orchestra.prompts.crew import LARGE, SMALL
 from orchestra.settings import DEFAULT_BASE_URL, Settings
 
 log = logging.getLogger(__name__)
@@ -147,6 +155,31 @@ def open_wire(settings: Settings, patience_seconds: float = 5.0) -> NotionWire:
     """The connection to Notion; nothing is asked yet."""
     token = _secret(settings.notion_api_key) or ""
     return NotionWire(token, str(settings.notion_base_url), patience_seconds)
+
+
+def crew_runs(
+    settings: Settings,
+    database: Database,
+    roster: Roster,
+    memory: MemoryKeeper,
+    speaker: ChatModel | EmbeddedVoices,
+) -> CrewRuns:
+    """The tasks of crews; nothing is worked on yet."""
+    room = SMALL if settings.uses_embedded_model else LARGE
+    workflow = Workflow(roster, Desk(speaker), Agents(speaker, room), memory, room)
+    return CrewRuns(
+        TaskRecords(database),
+        workflow,
+        database.address_beside("runs.db"),
+        Limits(
+            per_process=settings.crews_at_once,
+            per_person=settings.crews_at_once_per_person,
+            in_all=settings.crews_at_once_in_all,
+            step_seconds=settings.crew_step_seconds,
+            task_seconds=settings.crew_task_seconds,
+            keep_days=settings.task_keep_days,
+        ),
+    )
 
 
 def webhook_of(settings: Settings, roster: Roster) -> Webhook | None:

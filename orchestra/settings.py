@@ -126,6 +126,24 @@ class Settings(BaseSettings):
     message_limit: int = Field(
         20_000, ge=100, le=1_000_000, description="Longest message accepted, in characters."
     )
+    crews_at_once: int = Field(
+        4, ge=1, le=64, description="Tasks that crews work on at one time, in each process."
+    )
+    crews_at_once_per_person: int = Field(
+        3, ge=1, le=64, description="Tasks of one person that are worked on at one time."
+    )
+    crews_at_once_in_all: int = Field(
+        16, ge=1, le=1000, description="Tasks that are worked on at one time, in all processes."
+    )
+    crew_step_seconds: float = Field(
+        600, gt=0, description="Longest time that one step of a crew may take."
+    )
+    crew_task_seconds: float = Field(
+        3600, gt=0, description="Longest time that a crew may take for a task."
+    )
+    task_keep_days: float = Field(
+        90, gt=0, description="How long a task that is over can be looked at."
+    )
     admin_token: SecretStr | None = Field(
         None, min_length=16, description="Bearer token of administrators; 16 characters or more."
     )

@@ -182,3 +182,38 @@ audit = sa.Table(
     sa.Column("outcome", sa.Text, nullable=False),
 )
 """What administrators did or tried to do to personas, with the revision before."""
+
+tasks = sa.Table(
+    "tasks",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(200), nullable=False),
+    sa.Column("status", sa.String(10), nullable=False),
+    sa.Column("request_key", sa.String(200)),
+    sa.Column("task", sa.Text, nullable=False),
+    sa.Column("created_at", _UTC, nullable=False),
+    sa.Column("finished_at", _UTC),
+    sa.Index("tasks_by_person", "user_id", "created_at", "id"),
+    sa.Index("tasks_by_status", "status", "finished_at"),
+    sa.Index("tasks_by_request", "user_id", "request_key"),
+)
+"""What crews work on: how each stands, as JSON; `request_key` names the request it came with."""
+
+task_events = sa.Table(
+    "task_events",
+    tables,
+    sa.Column(
+        "task_id", sa.String(36), sa.ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("event", sa.Text, nullable=False),
+)
+"""What happened to each task, from 1 on, as JSON."""
+
+workers = sa.Table(
+    "workers",
+    tables,
+    sa.Column("id", sa.String(80), primary_key=True),
+    sa.Column("seen_at", _UTC, nullable=False),
+)
+"""Processes that work on tasks, and when each was last alive."""

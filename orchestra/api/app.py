@@ -28,6 +28,7 @@ from orchestra.api import (
     notion_webhook,
     openai_wire,
     personas,
+    tasks,
 )
 from orchestra.api.problems import problem, status_of
 from orchestra.api.security import HostAndOriginGuard, PageGuard, RequestSizeGuard
@@ -37,6 +38,7 @@ from orchestra.errors import (
     PersonaInvalidError,
     PersonaStoreError,
     SettingsError,
+    TaskInvalidError,
 )
 from orchestra.settings import ROOT, Settings, read_settings
 
@@ -107,6 +109,7 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
         personas.router,
         avatars.router,
         notion_webhook.router,
+        tasks.router,
         memories.router,
         feedback.router,
         health.router,
@@ -151,7 +154,9 @@ def _check_door(settings: Settings) -> None:
 def _add_error_pages(app: FastAPI) -> None:
     @app.exception_handler(OrchestraError)
     async def ours(_request: Request, exc: OrchestraError) -> Response:
-        extra = {"field": exc.field} if isinstance(exc, PersonaInvalidError) else {}
+        extra = (
+            {"field": exc.field} if isinstance(exc, PersonaInvalidError | TaskInvalidError) else {}
+        )
         answer = problem(status_of(exc), str(exc), **extra)
         if isinstance(exc, PersonaStoreError) and exc.retry_after_seconds:
             answer.headers["Retry-After"] = str(math.ceil(exc.retry_after_seconds))

@@ -13,6 +13,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.api.caller import CallerOf, House
+from orchestra.api.wire import sse
 from orchestra.errors import OrchestraError
 from orchestra.types.conversation import Event, Message, ReplyLength
 
@@ -56,19 +57,15 @@ async def chat(request: ChatRequest, house: House, caller: CallerOf) -> Streamin
 
 
 async def _wire(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[str, None]:
-    yield _sse(type(first).__name__.lower(), first.model_dump_json())
+    yield sse(type(first).__name__.lower(), first.model_dump_json())
     try:
         async with aclosing(rest):
             async for event in rest:
-                yield _sse(type(event).__name__.lower(), event.model_dump_json())
+                yield sse(type(event).__name__.lower(), event.model_dump_json())
     except OrchestraError as exc:
-        yield _sse("error", json.dumps({"error": type(exc).__name__, "detail": str(exc)}))
+        yield sse("error", json.dumps({"error": type(exc).__name__, "detail": str(exc)}))
     except Exception:
         error_id = uuid.uuid4().hex[:8]
         log.exception("Error %s in a stream of events", error_id)
         detail = f"Something went wrong here that was not foreseen. Error id: {error_id}."
-        yield _sse("error", json.dumps({"error": "InternalError", "detail": detail}))
-
-
-def _sse(event: str, data: str) -> str:
-    return f"event: {event}\ndata: {data}\n\n"
+        yield sse("error", json.dumps({"error": "InternalError", "detail": detail}))

@@ -20,6 +20,8 @@ from orchestra.errors import (
     PersonaStoreError,
     SignInError,
     StorageError,
+    TaskInvalidError,
+    TaskNotFoundError,
 )
 
 STATUS_OF: dict[type[OrchestraError], HTTPStatus] = {
@@ -35,6 +37,8 @@ STATUS_OF: dict[type[OrchestraError], HTTPStatus] = {
     LLMReplyError: HTTPStatus.BAD_GATEWAY,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     MemoryNotFoundError: HTTPStatus.NOT_FOUND,
+    TaskInvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TaskNotFoundError: HTTPStatus.NOT_FOUND,
 }
 """The nearest ancestor counts, 500 for none."""
 

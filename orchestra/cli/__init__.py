@@ -10,7 +10,7 @@ import sys
 
 import typer
 
-from orchestra.cli import asking, evaluation, memory, moving, notion, personas, serving, users
+from orchestra.cli import asking, crew, evaluation, memory, moving, notion, personas, serving, users
 from orchestra.cli.command import EXIT_FAILED, EXIT_USAGE
 from orchestra.errors import OrchestraError, SettingsError
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 app.command()(serving.serve)
 app.command()(asking.ask)
 app.command()(asking.route)
+app.command()(crew.crew)
+app.add_typer(crew.tasks_app, name="tasks")
 app.command()(serving.doctor)
 app.add_typer(personas.app, name="personas")
 app.command()(moving.migrate)

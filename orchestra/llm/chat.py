@@ -10,21 +10,18 @@ import asyncio
 import json
 import logging
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import openai
-from pydantic import BaseModel, ValidationError
 
-from orchestra.errors import LLMRefusedError, LLMReplyError, LLMUnavailableError
-from orchestra.types.conversation import Prompt, Usage
+from orchestra.errors import LLMRefusedError, LLMUnavailableError
+from orchestra.types.conversation import ChatTurn, Prompt, Tool, ToolCall, Usage
 
 log = logging.getLogger(__name__)
-
-Shape = TypeVar("Shape", bound=BaseModel)
 
 RETRIES = 2
 """Further attempts after a 408, 409, 429, 5xx or a connection that failed, before any text came;
@@ -42,6 +39,8 @@ class Reply:
     finished: bool = False
     """Whether the model ended by itself rather than at the token limit."""
     usage: Usage = field(default_factory=Usage)
+    tool_calls: dict[int, ToolCall] = field(default_factory=dict)
+    """What the model wants done before it goes on, by number, where it was offered tools."""
 
 
 class ChatModel:
@@ -124,7 +123,12 @@ class ChatModel:
             BadRequestError: it refuses for another reason.
         """
         while True:
-            body: dict[str, Any] = {"messages": _wire(prompt), self._limit_name: prompt.max_tokens}
+            body: dict[str, Any] = {
+                "messages": [_wire(turn) for turn in prompt.turns],
+                self._limit_name: prompt.max_tokens,
+            }
+            if prompt.tools:
+                body["tools"] = [_offered(tool) for tool in prompt.tools]
             if prompt.temperature is not None and self._takes_temperature:
                 body["temperature"] = prompt.temperature
             try:
@@ -160,32 +164,6 @@ class ChatModel:
             return False
         log.info("%s takes no %s", self.description, refusal.param)
         return True
-
-    async def complete(self, prompt: Prompt) -> str:
-        """Return a whole reply.
-
-        Raises:
-            LLMUnavailableError: as `stream`.
-            LLMRefusedError: as `stream`.
-        """
-        return "".join([piece async for piece in self.stream(prompt, Reply())])
-
-    async def parse(self, prompt: Prompt, shape: type[Shape]) -> Shape:
-        """Return a reply of the given shape.
-
-        Raises:
-            LLMReplyError: the reply is not of that shape.
-            LLMUnavailableError: as `stream`.
-            LLMRefusedError: as `stream`.
-        """
-        text = await self.complete(prompt)
-        start, end = text.find("{"), text.rfind("}")
-        try:
-            return shape.model_validate_json(text[start : end + 1])
-        except ValidationError as exc:
-            problem = exc.errors()[0]["msg"]
-            message = f"{self.description} did not answer with a {shape.__name__}: {problem}."
-            raise LLMReplyError(message) from exc
 
     async def check(self) -> str:
         """Ask the server which models it has; returns a sentence for people.
@@ -246,8 +224,25 @@ class ChatModel:
         return LLMRefusedError(message)
 
 
-def _wire(prompt: Prompt) -> list[dict[str, str]]:
-    return [{"role": turn.role, "content": turn.content} for turn in prompt.turns]
+def _wire(turn: ChatTurn) -> dict[str, Any]:
+    said: dict[str, Any] = {"role": turn.role, "content": turn.content}
+    if turn.tool_calls:
+        said["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+            }
+            for call in turn.tool_calls
+        ]
+    if turn.tool_call_id is not None:
+        said["tool_call_id"] = turn.tool_call_id
+    return said
+
+
+def _offered(tool: Tool) -> dict[str, Any]:
+    told = {"name": tool.name, "description": tool.description}
+    return {"type": "function", "function": {**told, "parameters": json.loads(tool.parameters)}}
 
 
 async def _pieces(lines: AsyncIterator[str], reply: Reply) -> AsyncGenerator[str, None]:
@@ -269,7 +264,9 @@ async def _pieces(lines: AsyncIterator[str], reply: Reply) -> AsyncGenerator[str
             raise ValueError(message)  # noqa: TRY004  # bad data, as if it were no JSON
         _note(chunk, reply)
         for choice in chunk.get("choices") or ():
-            piece = (choice.get("delta") or {}).get("content")
+            delta = choice.get("delta") or {}
+            _note_tools(delta.get("tool_calls") or (), reply)
+            piece = delta.get("content")
             if piece:
                 reply.text += piece
                 yield piece
@@ -300,7 +297,20 @@ def _note(chunk: dict[str, Any], reply: Reply) -> None:
         )
     for choice in chunk.get("choices") or ():
         if choice.get("finish_reason"):
-            reply.ended, reply.finished = True, choice["finish_reason"] == "stop"
+            by_itself = choice["finish_reason"] in {"stop", "tool_calls"}
+            reply.ended, reply.finished = True, by_itself
+
+
+def _note_tools(deltas: Iterable[Mapping[str, Any]], reply: Reply) -> None:
+    """Add what a chunk says of tools: a call comes in pieces, each with the call's number."""
+    for delta in deltas:
+        number, said = delta.get("index") or 0, delta.get("function") or {}
+        before = reply.tool_calls.get(number, ToolCall())
+        reply.tool_calls[number] = ToolCall(
+            id=delta.get("id") or before.id,
+            name=said.get("name") or before.name,
+            arguments=before.arguments + (said.get("arguments") or ""),
+        )
 
 
 def _reason(exc: Exception) -> str:

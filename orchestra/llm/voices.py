@@ -8,6 +8,7 @@ time, and the better of the two is kept.
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import re
 import time
@@ -122,8 +123,18 @@ class EmbeddedVoices:
         async for _ in wire.model.stream(constant, Reply(), self._request(constant, wire.scales)):
             pass
 
-    async def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
+    def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
         """Yield the reply; `reply.text` is the checked version once the stream has ended.
+
+        The generator raises LLMReplyError where neither attempt came to anything that can be
+        shown, and other LLMErrors where the server does not answer, or refuses.
+        """
+        if prompt.shape is not None:
+            return self._shaped(prompt, prompt.shape, reply)
+        return self._checked(prompt, reply)
+
+    async def _checked(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
+        """Stream words, and look at them.
 
         Raises:
             LLMReplyError: neither attempt came to anything that can be shown.
@@ -147,6 +158,18 @@ class EmbeddedVoices:
         reply.text, reply.finished, reply.usage = draft.text, draft.finished, draft.usage
         if not guard.revisable:
             yield reply.text
+
+    async def _shaped(self, prompt: Prompt, shape: str, reply: Reply) -> AsyncGenerator[str, None]:
+        """Stream a reply that cannot but have the asked shape: llama.cpp samples nothing else.
+
+        Raises:
+            LLMError: the server does not answer, or refuses.
+        """
+        wire = await self._wire()
+        request = {**self._request(prompt, wire.scales), "json_schema": json.loads(shape)}
+        async with aclosing(wire.model.stream(prompt, reply, request)) as pieces:
+            async for piece in pieces:
+                yield piece
 
     async def _better(self, first: _Draft, prompt: Prompt, guard: Guard) -> _Draft:
         """Ask once more, unheard; the second reply takes the first one's place if it is sound.

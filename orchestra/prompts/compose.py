@@ -83,7 +83,7 @@ class FullComposer:
         persona = turn.persona
         brief, unknown = _brief(turn)
         turns = [
-            ChatTurn(role="system", content=_character(persona)),
+            ChatTurn(role="system", content=character(persona)),
             *_example_turns(persona.examples),
             *_history_turns(turn.history[-HISTORY_LIMIT:], persona, turn.personas),
             ChatTurn(role="user", content=brief),
@@ -165,7 +165,8 @@ class SmallComposer:
         )
 
 
-def _character(persona: Persona) -> str:
+def character(persona: Persona) -> str:
+    """A persona as a real model is told about it."""
     parts = [
         introduction(persona),
         " ".join(behaviours(persona.traits, 7)) if persona.voice else "",

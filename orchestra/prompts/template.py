@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from orchestra.types.persona import PLACEHOLDER
 
-_TAGS = re.compile(r"<(?=\s*/?\s*(?:message|decisions|earlier)\b)", re.IGNORECASE)
+_TAGS = re.compile(r"<(?=\s*/?\s*(?:message|decisions|earlier|work)\b)", re.IGNORECASE)
 
 
 def fill(template: str, values: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:

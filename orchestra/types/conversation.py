@@ -65,11 +65,33 @@ class Memory(Frozen):
     """How well it fits the present message, 0..1; None outside a recall."""
 
 
+class ToolCall(Frozen):
+    """One use of a tool that a model asks for."""
+
+    id: str = ""
+    name: str = ""
+    arguments: str = ""
+    """JSON, as the model wrote it: anything may stand here."""
+
+
+class Tool(Frozen):
+    """What a model is told of a tool that it may ask for."""
+
+    name: str
+    description: str
+    parameters: str
+    """JSON schema of the arguments."""
+
+
 class ChatTurn(Frozen):
     """One entry of the OpenAI wire's `messages`."""
 
-    role: Literal["system", "user", "assistant"]
+    role: Literal["system", "user", "assistant", "tool"]
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant asked for."""
+    tool_call_id: str | None = None
+    """Which of these a tool answers."""
 
 
 class Guard(Frozen):
@@ -95,6 +117,11 @@ class Prompt(Frozen):
     """Set for the embedded model only."""
     voice: int | None = None
     """Slot of the embedded voice; None: the adapter stays off."""
+    tools: tuple[Tool, ...] = ()
+    """What the model may ask for; the embedded one cannot."""
+    shape: str | None = None
+    """JSON schema of the reply; None: words. A server is told so only where it is known to hold
+    to it, so the prompt has to ask for it too."""
     settled: str | None = None
     """The reply itself, where a rule knows it and a small model would guess."""
     unknown_placeholders: tuple[str, ...] = ()
@@ -105,6 +132,13 @@ class Usage(Frozen):
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+
+    def plus(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
 
 
 class Timings(Frozen):

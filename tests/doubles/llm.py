@@ -7,7 +7,7 @@ import json
 import re
 import threading
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,6 +43,9 @@ class Reply:
     """Why the model ended."""
 
 
+Choose = Callable[[dict[str, Any]], Reply]
+
+
 class ModelServer(Served):
     """The double; a context manager."""
 
@@ -53,6 +56,7 @@ class ModelServer(Served):
         """Set when a client went away in the middle of a stream."""
         self._script: deque[Reply] = deque()
         self._default = Reply()
+        self._choose: Choose | None = None
         super().__init__(
             Starlette(
                 routes=[
@@ -75,8 +79,13 @@ class ModelServer(Served):
         """Every request gets this."""
         self._default = reply
 
+    def choose(self, choose: Choose) -> None:
+        """Every request that nothing was enqueued for gets what this makes of its body."""
+        self._choose = choose
+
     def reset(self) -> None:
         """Back to the beginning."""
+        self._choose = None
         self.asked.clear()
         self._script.clear()
         self._default = Reply()
@@ -92,7 +101,7 @@ class ModelServer(Served):
 
     async def _complete(self, request: Request) -> Response:
         self.asked.append(await request.json())
-        reply = self._script.popleft() if self._script else self._default
+        reply = self._next(self.asked[-1])
         if reply.html is not None:
             return HTMLResponse(reply.html, reply.status, reply.headers)
         if reply.refuses and reply.refuses in self.asked[-1]:
@@ -105,6 +114,11 @@ class ModelServer(Served):
         if reply.hang_after == 0:
             await self._hang()
         return StreamingResponse(self._stream(reply), media_type="text/event-stream")
+
+    def _next(self, body: dict[str, Any]) -> Reply:
+        if self._script:
+            return self._script.popleft()
+        return self._choose(body) if self._choose is not None else self._default
 
     async def _stream(self, reply: Reply) -> AsyncIterator[str]:
         text = reply.text

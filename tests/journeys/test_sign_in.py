@@ -12,6 +12,7 @@ import pytest
 
 from benchmarks.chat_client import ChatClient
 from tests.conftest import ADMIN_TOKEN, clean_env
+from tests.doubles.crew_model import agreeable
 from tests.doubles.oauth import Provider
 
 PASSWORD = "correct horse battery"
@@ -103,6 +104,26 @@ def signed_in(product, name):
     with client(product) as http:
         http.post("/login", data={"username": name, "password": PASSWORD}).raise_for_status()
         yield http
+
+
+def test_nobody_sees_or_stops_another_persons_task(guarded, shared_model):
+    shared_model.reset()
+    shared_model.choose(agreeable)
+    product, _ = guarded
+    asked = {"description": "Plan the fair", "domain": "project", "complexity": "low"}
+    with signed_in(product, "anna") as anna, signed_in(product, "ben") as ben:
+        task = anna.post("/api/v1/tasks", json={**asked, "user": "ben"}).json()
+        address = f"/api/v1/tasks/{task['task_id']}"
+        assert task["user"] == "anna"
+        assert [one["task_id"] for one in anna.get("/api/v1/tasks").json()] == [task["task_id"]]
+        assert ben.get("/api/v1/tasks", params={"user": "anna"}).json() == []
+        for answer in (ben.get(address), ben.delete(address), ben.get(f"{address}/events")):
+            assert answer.status_code == 404
+        assert anna.get(f"{address}/events", timeout=60).status_code == 200
+        assert anna.get(address).json()["status"] == "completed"
+    with client(product) as stranger:
+        assert stranger.post("/api/v1/tasks", json=asked).status_code == 401
+        assert stranger.get(address).status_code == 401
 
 
 async def test_nobody_reads_rates_or_deletes_another_persons_thread(guarded, shared_model):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,19 +101,25 @@ def keeping(database: Database, folder: Path, limit: int = 5000):
     return opened()
 
 
-_FAULTS = pytest.StashKey[list[tuple[str, str, str, str]]]()
+_TABLES = pytest.StashKey[dict[str, list[tuple[str, ...]]]]()
+Report = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
-def fault_table(pytestconfig: pytest.Config) -> list[tuple[str, str, str, str]]:
-    """Rows of a table that is printed at the end: fault, who answered, what was told, recovery."""
-    return pytestconfig.stash.setdefault(_FAULTS, [])
+def report(pytestconfig: pytest.Config) -> Report:
+    """Adds a row to a table, by its title, that is printed at the end."""
+    tables = pytestconfig.stash.setdefault(_TABLES, {})
+
+    def add(title: str, *cells: str) -> None:
+        tables.setdefault(title, []).append(cells)
+
+    return add
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    rows = terminalreporter.config.stash.get(_FAULTS, [])
-    if not rows:
-        return
-    terminalreporter.section("faults of Notion")
-    for fault, answered, told, after in [("fault", "answered", "told", "over after"), *rows]:
-        terminalreporter.write_line(f"{fault:40} {answered:26} {after:10} {told}")
+    for title, rows in sorted(terminalreporter.config.stash.get(_TABLES, {}).items()):
+        terminalreporter.section(title)
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in sorted(rows):
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
+            terminalreporter.write_line("  ".join(cells).rstrip())

@@ -16,7 +16,18 @@ from orchestra.personas.files import PersonaFiles
 from orchestra.personas.history import Act, PersonaHistory
 from orchestra.personas.sql import SqlPersonas
 from orchestra.settings import ROOT
-from orchestra.tables import elements, feedbacks, lessons, people, steps, tables, threads
+from orchestra.tables import (
+    elements,
+    feedbacks,
+    lessons,
+    people,
+    steps,
+    tables,
+    task_events,
+    tasks,
+    threads,
+    workers,
+)
 from orchestra.transfer import migration
 from orchestra.transfer.migration import migrate_all
 from tests.parts.conftest import empty_postgres, record
@@ -53,6 +64,12 @@ async def full(tmp_path):
             "id": "f", "step_id": "s", "thread_id": "t", "value": 1, "comment": odd,
             "created_at": now(),
         },
+        tasks: {
+            "id": "k", "user_id": "anna", "status": "completed", "request_key": None,
+            "task": json.dumps({"description": odd}), "created_at": now(), "finished_at": now(),
+        },
+        task_events: {"task_id": "k", "number": 1, "event": json.dumps({"text": odd})},
+        workers: {"id": "w", "seen_at": now()},
         lessons: {"user_id": "anna", "text": odd, "persona_id": "karen", "created_at": now()},
     }  # fmt: skip
 

@@ -1,0 +1,195 @@
+"""A queue whose work survives the worker: DBOS lives here, and is loaded when this is.
+
+DBOS keeps the outcome of each step, so that none is done twice. What it leaves to us: to notice
+that a worker is gone (`left_by_others`), and to let its work go on (`resume`).
+
+DBOS is one per process, and so is a queue.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions
+from dbos import SetWorkflowID as NamedRun
+
+from orchestra.crews.limits import Limits
+from orchestra.errors import CrewError, OrchestraError, StorageError
+
+VERSION = "1"
+"""Of the order of steps: what a worker of another version began waits for one of that version."""
+_QUEUE = "crews"
+_POLL_SECONDS = 0.2
+
+
+Workflow = Callable[[str], Coroutine[Any, Any, None]]
+
+
+class DurableQueue:
+    """Runs named works, each once, on whichever worker has room."""
+
+    def __init__(
+        self, address: str, worker_id: str, run: Callable[[str], Awaitable[None]], limits: Limits
+    ) -> None:
+        """Prepare; nothing is touched before `open`.
+
+        Args:
+            address: Of the database that keeps outcomes, as SQLAlchemy writes it.
+            worker_id: Names this process, and no other, now or later.
+            run: Does the work of this name; called again, on some worker, where it was broken off.
+            limits: How much at one time.
+        """
+        self._address = address
+        self._worker_id = worker_id
+        self._do = run
+        self._limits = limits
+        self._workflow: Workflow | None = None
+
+    async def open(self) -> None:
+        """Begin to take work.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        with self._errors():
+            await asyncio.to_thread(_write_ahead, self._address)
+            DBOS(
+                config={
+                    "name": "orchestra",
+                    "system_database_url": self._address,
+                    "application_version": VERSION,
+                    "executor_id": self._worker_id,
+                    "serializer": DBOSPortableJSONSerializer(),
+                    "log_level": "CRITICAL",
+                    "notification_listener_polling_interval_sec": _POLL_SECONDS,
+                }
+            )
+            self._workflow = self._registered()
+            DBOS.launch()  # for a tenth of a second, on this loop: the one that work then runs on
+            await DBOS.register_queue_async(
+                _QUEUE,
+                worker_concurrency=self._limits.per_process,
+                partition_concurrency=self._limits.per_person,
+                global_concurrency=self._limits.in_all,
+                polling_interval_sec=_POLL_SECONDS,
+                on_conflict="always_update",
+            )
+
+    async def close(self) -> None:
+        """Take no more; what is under way has been stopped by now, and waits for another worker."""
+        await asyncio.to_thread(lambda: DBOS.destroy(destroy_registry=True))
+        # DBOS made its own threads the loop's, and has stopped them; who closes next needs some.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
+
+    async def put(self, name: str, person: str) -> None:
+        """Let a work be done; the same name twice is one work.
+
+        Raises:
+            StorageError: it could not be kept.
+        """
+        if self._workflow is None:
+            message = "The queue is not open."
+            raise StorageError(message)
+        with (
+            self._errors(),
+            NamedRun(name),
+            SetEnqueueOptions(queue_partition_key=person),
+        ):
+            await DBOS.enqueue_workflow_async(_QUEUE, self._workflow, name)
+
+    async def once(self, step: str, work: Callable[[], Awaitable[str]]) -> str:
+        """Inside a run: do a step, or return its outcome where it was done before.
+
+        Raises:
+            CrewError: it failed when it was done before.
+            OrchestraError: it fails.
+        """
+
+        async def perform() -> str:
+            return await work()
+
+        try:
+            return await DBOS.run_step_async({"name": step}, perform)
+        except PortableWorkflowError as exc:
+            raise CrewError(str(exc)) from exc
+
+    async def left_by_others(self, alive: Collection[str]) -> list[str]:
+        """Names of the works that were begun by workers who are not among these.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors():
+            begun = await DBOS.list_workflows_async(status="PENDING", load_input=False)
+        return [one.workflow_id for one in begun if one.executor_id not in alive]
+
+    async def known(self) -> set[str]:
+        """Names of the works that wait or are under way.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors():
+            found = await DBOS.list_workflows_async(
+                status=["ENQUEUED", "PENDING"], load_input=False
+            )
+        return {one.workflow_id for one in found}
+
+    async def resume(self, names: Sequence[str]) -> None:
+        """Let somebody go on with these.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors():
+            await DBOS.resume_workflows_async(list(names), queue_name=_QUEUE)
+
+    async def forget(self, names: Sequence[str]) -> None:
+        """Remove the outcomes of works that are over.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors():
+            await DBOS.delete_workflows_async(list(names))
+
+    def _registered(self) -> Workflow:
+        """Our work as DBOS wants one: a function of its own, known before the launch."""
+
+        @DBOS.workflow(name="crew")
+        async def crew(name: str) -> None:
+            await self._do(name)
+
+        return crew
+
+    @contextlib.contextmanager
+    def _errors(self) -> Iterator[None]:
+        """Translate whatever DBOS and its database raise.
+
+        Raises:
+            StorageError: it does not work.
+            OrchestraError: what was translated before.
+        """
+        try:
+            yield
+        except OrchestraError:
+            raise
+        except Exception as exc:
+            where = self._address.rsplit("@", 1)[-1]
+            said = " ".join(str(exc).split())[:200]
+            message = f"The outcomes of tasks cannot be kept in {where}: {said}"
+            raise StorageError(message) from exc
+
+
+def _write_ahead(address: str) -> None:
+    """Let SQLite write ahead: DBOS does not ask for it, and a step costs six times as much."""
+    if address.startswith("sqlite:///"):
+        path = Path(address.removeprefix("sqlite:///"))
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+            connection.execute("PRAGMA journal_mode=WAL")

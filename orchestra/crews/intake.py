@@ -1,0 +1,130 @@
+"""What somebody asks of a crew, made into what the crew is to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import get_args
+
+from orchestra.crews.team import estimated_complexity
+from orchestra.errors import TaskInvalidError
+from orchestra.llm.embedding import Embedder
+from orchestra.personas.roster import Roster
+from orchestra.routing.router import Router
+from orchestra.types.conversation import Message
+from orchestra.types.persona import GENERAL, Personas
+from orchestra.types.task import Assignment, Complexity, Request
+
+COMPLEXITIES: tuple[Complexity, ...] = get_args(Complexity)
+
+
+class Intake:
+    """Checks requests, and finds out what they leave open."""
+
+    def __init__(
+        self, roster: Roster, embedder: Embedder, router: Router, description_limit: int
+    ) -> None:
+        self._roster = roster
+        self._embedder = embedder
+        self._router = router
+        self._limit = description_limit
+
+    async def assignment(self, request: Request) -> Assignment:
+        """What a crew is to do.
+
+        Raises:
+            TaskInvalidError: the request breaks a rule: which, and what is known.
+            PersonaNotFoundError: the persona that is to lead does not exist.
+            PersonaError: no personas could be read.
+        """
+        personas = await self._roster.current()
+        description = self._description(request.description)
+        complexity, reason = _complexity(request.complexity, description)
+        domain = _domain(request.domain, personas)
+        orchestrator = personas.get(request.persona_id).id if request.persona_id else None
+        if domain is None:
+            domain, owner = await self._routed(request, description, personas)
+        else:
+            owner = personas.for_domain(domain).id
+        return Assignment(
+            description=description,
+            domain=domain,
+            complexity=complexity,
+            complexity_reason=reason,
+            orchestrator=orchestrator or owner,
+            user_id=request.user_id,
+            conversation_id=request.conversation_id,
+        )
+
+    async def assignments(
+        self, requests: Sequence[Request]
+    ) -> tuple[list[Assignment], dict[int, TaskInvalidError]]:
+        """What crews are to do, and what is wrong with some of the requests, by index.
+
+        Raises:
+            PersonaError: no personas could be read.
+        """
+        found, wrong = [], {}
+        for index, request in enumerate(requests):
+            try:
+                found.append(await self.assignment(request))
+            except TaskInvalidError as exc:
+                wrong[index] = exc
+        return found, wrong
+
+    def _description(self, text: str) -> str:
+        """A description as a crew reads it.
+
+        Raises:
+            TaskInvalidError: it is empty or too long.
+        """
+        clean = text.replace("\0", "").strip()
+        if not clean:
+            message = "description is empty. Say what is to be done."
+            raise TaskInvalidError(message, field="description")
+        if len(clean) > self._limit:
+            message = (
+                f"description has {len(clean):,} characters; at most {self._limit:,} are accepted. "
+                "Shorten it, or split it into several tasks."
+            )
+            raise TaskInvalidError(message, field="description")
+        return clean
+
+    async def _routed(
+        self, request: Request, description: str, personas: Personas
+    ) -> tuple[str, str]:
+        message = Message(text=description, user_id=request.user_id, persona_id=request.persona_id)
+        vector = await self._embedder.embed(description)
+        route = (await self._router.route(message, vector, personas, None)).route
+        return route.domain, route.persona_id
+
+
+def _complexity(given: str | None, description: str) -> tuple[Complexity, str]:
+    """The complexity, and why.
+
+    Raises:
+        TaskInvalidError: there is no such one.
+    """
+    if given is None:
+        return estimated_complexity(description)
+    for known in COMPLEXITIES:
+        if given.strip().lower() == known:
+            return known, "given"
+    message = f"complexity is '{given[:40]}'. Known: {', '.join(COMPLEXITIES)}."
+    raise TaskInvalidError(message, field="complexity")
+
+
+def _domain(given: str | None, personas: Personas) -> str | None:
+    """The subject, where one was given.
+
+    Raises:
+        TaskInvalidError: nobody has it.
+    """
+    if given is None:
+        return None
+    subjects = [domain for one in personas.members for domain in one.domains]
+    known = list(dict.fromkeys([*subjects, GENERAL]))
+    wanted = " ".join(given.lower().split())
+    if wanted not in known:
+        message = f"domain is '{given[:40]}'. Known: {', '.join(known)}."
+        raise TaskInvalidError(message, field="domain")
+    return wanted

@@ -1,0 +1,159 @@
+"""crewai itself: one agent, one task, one crew, made for one duty and thrown away.
+
+Importing this module imports crewai, which takes seconds; `agents` does so in a thread.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from crewai import Agent, BaseLLM, Crew, Task
+from crewai.events.utils.console_formatter import set_suppress_console_output
+from crewai.hooks.dispatch import HookAborted
+from crewai.utilities.types import LLMMessage
+from openai.types.chat import ChatCompletionMessageFunctionToolCall
+from openai.types.chat.chat_completion_message_function_tool_call import Function
+from pydantic import PrivateAttr
+
+from orchestra.llm.chat import Reply
+from orchestra.prompts.crew import Duty
+from orchestra.types.conversation import ChatTurn, Tool, ToolCall
+
+MOST_ROUNDS = 8
+"""Times that an agent is asked for one duty, tools between; then it must hand in."""
+_CHARACTERS_PER_TOKEN = 4
+_FILLED = 0.85
+"""Share of what a model reads that a prompt may fill."""
+
+Ask = Callable[[Sequence[ChatTurn], Sequence[Tool]], Reply]
+
+
+async def kick_off(duty: Duty, ask: Ask, context_tokens: int) -> str:
+    """Let an agent do its duty; returns what it hands in.
+
+    Args:
+        duty: What it is told.
+        ask: Asks the model; called in threads.
+        context_tokens: What the model reads at one time.
+
+    Raises:
+        HookAborted: the model could not be asked.
+        Exception: whatever else crewai raises.
+    """
+    set_suppress_console_output(True)  # crewai's own signature
+    agent = Agent(
+        role=duty.role,
+        goal=duty.goal,
+        backstory=duty.backstory,
+        llm=_HouseModel(model="house", context_tokens=context_tokens).asking(ask),
+        allow_delegation=False,
+        max_retry_limit=0,
+        max_iter=MOST_ROUNDS,
+        verbose=False,
+    )
+    task = Task(description=duty.description, expected_output=duty.expected, agent=agent)
+    crew = Crew(agents=[agent], tasks=[task], verbose=False, tracing=False, cache=False)
+    # Else every result would lie in a file of crewai's, in clear.
+    crew._task_output_handler = _Nowhere()  # type: ignore[assignment]  # noqa: SLF001  # the only way
+    output = await crew.akickoff()
+    return str(getattr(output, "raw", ""))
+
+
+class _HouseModel(BaseLLM):
+    """The house's model as crewai wants one."""
+
+    llm_type: str = "orchestra"
+    context_tokens: int
+    _ask: Ask = PrivateAttr()
+
+    def asking(self, ask: Ask) -> _HouseModel:
+        self._ask = ask
+        return self
+
+    def call(  # noqa: PLR0913, PLR0917  # crewai's signature
+        self,
+        messages: str | list[LLMMessage],
+        tools: list[dict[str, Any]] | None = None,
+        callbacks: object = None,
+        available_functions: object = None,
+        from_task: object = None,
+        from_agent: object = None,
+        response_model: object = None,
+    ) -> str | list[ChatCompletionMessageFunctionToolCall]:
+        """Ask the model; crewai calls this in a thread.
+
+        Raises:
+            HookAborted: it could not be asked; the one error that crewai does not try again.
+        """
+        del callbacks, available_functions, from_task, from_agent, response_model
+        turns = [_turn(one) for one in self._format_messages(messages)]
+        offered = [_offer(one["function"]) for one in tools or ()]
+        try:
+            reply = self._ask(turns, offered)
+        except Exception as exc:
+            raise HookAborted(str(exc), source="orchestra") from exc
+        if offered and reply.tool_calls:
+            return [_asked_for(call) for _, call in sorted(reply.tool_calls.items())]
+        return reply.text
+
+    # crewai would wrap it in retries of its own, on top of the client's.
+    call._crewai_rate_limit_wrapped = True  # type: ignore[attr-defined]  # noqa: SLF001  # the only way
+
+    def supports_function_calling(self) -> bool:
+        """Else crewai would ask for tools in prose."""
+        return True
+
+    def supports_stop_words(self) -> bool:
+        """Nothing needs them: tools are offered by the wire's own field."""
+        return False
+
+    def get_context_window_size(self) -> int:
+        """Tokens that fit, with some left for the reply."""
+        return int(self.context_tokens * _FILLED)
+
+    def get_input_tokens_count(
+        self, messages: object, tools: object = None, response_model: object = None
+    ) -> int:
+        """About how many tokens a prompt has."""
+        del tools, response_model
+        return len(json.dumps(messages, default=str)) // _CHARACTERS_PER_TOKEN
+
+
+class _Nowhere:
+    """Takes what crewai would write into a file."""
+
+    def reset(self) -> None:
+        """Nothing is there."""
+
+    def update(self, *_: object, **__: object) -> None:
+        """Nothing is kept."""
+
+    def load(self) -> None:
+        """Nothing is there."""
+
+
+def _turn(message: Mapping[str, Any]) -> ChatTurn:
+    calls = tuple(
+        ToolCall(id=one["id"], name=one["function"]["name"], arguments=one["function"]["arguments"])
+        for one in message.get("tool_calls") or ()
+    )
+    return ChatTurn(
+        role=message["role"],
+        content=str(message.get("content") or ""),
+        tool_calls=calls,
+        tool_call_id=message.get("tool_call_id"),
+    )
+
+
+def _offer(function: dict[str, Any]) -> Tool:
+    schema = json.dumps(function.get("parameters") or {"type": "object", "properties": {}})
+    return Tool(
+        name=function["name"], description=function.get("description", ""), parameters=schema
+    )
+
+
+def _asked_for(call: ToolCall) -> ChatCompletionMessageFunctionToolCall:
+    function = Function(name=call.name, arguments=call.arguments)
+    return ChatCompletionMessageFunctionToolCall(id=call.id, type="function", function=function)

@@ -1,0 +1,246 @@
+"""Tasks and what happened to them, as rows: the one truth for every process and every watcher."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+
+from orchestra.database import Database, now, take_turns
+from orchestra.errors import TaskInvalidError, TaskNotFoundError
+from orchestra.tables import task_events, tasks, workers
+from orchestra.types.task import EVENT, OVER, StepDelta, Task, TaskEvent, TaskStatus, after
+
+MOST_LISTED = 200
+
+
+class TaskRecords:
+    """The tables of tasks; what people ask for names its person."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, coming: Sequence[Task], request_key: str | None = None) -> list[Task]:
+        """Keep new tasks, all or none.
+
+        Args:
+            coming: The tasks.
+            request_key: Names the request; its tasks are returned where it came before.
+
+        Returns:
+            The tasks as they are kept.
+
+        Raises:
+            StorageError: they could not be kept.
+        """
+
+        def insert(connection: sa.Connection) -> list[Task]:
+            user = coming[0].user
+            if request_key is not None:
+                take_turns(connection, f"tasks of {user}")
+                same = (tasks.c.user_id == user) & (tasks.c.request_key == request_key)
+                query = sa.select(tasks.c.task).where(same).order_by(tasks.c.created_at, tasks.c.id)
+                if known := [_task(one.task) for one in connection.execute(query)]:
+                    return known
+            for one in coming:
+                connection.execute(tasks.insert().values(**_row(one), request_key=request_key))
+            return list(coming)
+
+        return await self._database.write(insert)
+
+    async def get(self, task_id: str, user_id: str | None = None) -> Task:
+        """A task as it stands.
+
+        Args:
+            task_id: Which.
+            user_id: Whose it must be; None: anybody's.
+
+        Raises:
+            TaskNotFoundError: there is none.
+            StorageError: the database does not answer.
+        """
+        query = sa.select(tasks.c.task).where(tasks.c.id == task_id, *_of(user_id))
+        rows = await self._database.fetch(query)
+        if not rows:
+            raise TaskNotFoundError(task_id)
+        return _task(rows[0].task)
+
+    async def page(
+        self,
+        user_id: str | None = None,
+        statuses: Collection[TaskStatus] = (),
+        limit: int = 50,
+        before: str | None = None,
+    ) -> Sequence[Task]:
+        """Tasks, the newest first.
+
+        Args:
+            user_id: Whose; None: everybody's.
+            statuses: Only these; none: all.
+            limit: Most.
+            before: Id of the last task that is known already.
+
+        Raises:
+            TaskInvalidError: there is no task with that id.
+            StorageError: the database does not answer.
+        """
+        query = sa.select(tasks.c.task).where(*_of(user_id))
+        if statuses:
+            query = query.where(tasks.c.status.in_(statuses))
+        if before is not None:
+            known = sa.select(tasks.c.created_at, tasks.c.id).where(tasks.c.id == before)
+            place = await self._database.fetch(known.where(*_of(user_id)))
+            if not place:
+                message = f"cursor is '{before}', with which no list of yours ended."
+                raise TaskInvalidError(message, field="cursor")
+            query = query.where(sa.tuple_(tasks.c.created_at, tasks.c.id) < sa.tuple_(*place[0]))
+        query = query.order_by(tasks.c.created_at.desc(), tasks.c.id.desc())
+        rows = await self._database.fetch(query.limit(min(limit, MOST_LISTED)))
+        return [_task(one.task) for one in rows]
+
+    async def append(self, task_id: str, events: Sequence[TaskEvent]) -> Task | None:
+        """Keep what happened, in order.
+
+        Returns:
+            The task as it stands; None if it was over before: then nothing is kept.
+
+        Raises:
+            TaskNotFoundError: there is no such task.
+            StorageError: it could not be kept.
+        """
+        return await self._change(task_id, lambda _: events)
+
+    async def end(
+        self, task_id: str, user_id: str | None, event_for: Callable[[Task], TaskEvent]
+    ) -> Task | None:
+        """Let a task be over, whoever works on it.
+
+        Args:
+            task_id: Which.
+            user_id: Whose it must be; None: anybody's.
+            event_for: Makes the last event.
+
+        Returns:
+            The task as it stands now; None if it was over before.
+
+        Raises:
+            TaskNotFoundError: there is no such task.
+            StorageError: it could not be kept.
+        """
+        return await self._change(task_id, lambda task: [event_for(task)], user_id)
+
+    async def _change(
+        self,
+        task_id: str,
+        events_for: Callable[[Task], Sequence[TaskEvent]],
+        user_id: str | None = None,
+    ) -> Task | None:
+        def insert(connection: sa.Connection) -> Task | None:
+            query = sa.select(tasks.c.task).where(tasks.c.id == task_id, *_of(user_id))
+            row = connection.execute(query.with_for_update()).one_or_none()
+            if row is None:
+                raise TaskNotFoundError(task_id)
+            task = _task(row.task)
+            if task.is_over:
+                return None
+            highest = sa.select(sa.func.max(task_events.c.number))
+            number = connection.scalar(highest.where(task_events.c.task_id == task_id)) or 0
+            rows = []
+            for event in events_for(task):
+                task, number = after(task, event), number + 1
+                json = event.model_dump_json()
+                rows.append({"task_id": task_id, "number": number, "event": json})
+            connection.execute(task_events.insert(), rows)
+            if not all(isinstance(event, StepDelta) for event in events_for(task)):
+                connection.execute(tasks.update().where(tasks.c.id == task_id).values(_row(task)))
+            return task
+
+        return await self._database.write(insert)
+
+    async def events(self, task_id: str, behind: int = 0) -> Sequence[tuple[int, TaskEvent]]:
+        """What happened behind an event's number, in order, each with its number.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        query = sa.select(task_events.c.number, task_events.c.event).where(
+            task_events.c.task_id == task_id, task_events.c.number > behind
+        )
+        rows = await self._database.fetch(query.order_by(task_events.c.number))
+        return [(one.number, EVENT.validate_json(one.event)) for one in rows]
+
+    async def over(self, task_ids: Collection[str]) -> set[str]:
+        """Which of these are over.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        query = sa.select(tasks.c.id).where(tasks.c.id.in_(task_ids), tasks.c.status.in_(OVER))
+        return {one.id for one in await self._database.fetch(query)}
+
+    async def clean_up(self, keep: timedelta) -> list[str]:
+        """Remove tasks that have been over for longer; returns their ids.
+
+        Raises:
+            StorageError: the database refused.
+        """
+        old = (tasks.c.status.in_(OVER)) & (tasks.c.finished_at < now() - keep)
+
+        def remove(connection: sa.Connection) -> list[str]:
+            ids = [one.id for one in connection.execute(sa.select(tasks.c.id).where(old))]
+            connection.execute(task_events.delete().where(task_events.c.task_id.in_(ids)))
+            connection.execute(tasks.delete().where(tasks.c.id.in_(ids)))
+            return ids
+
+        return await self._database.write(remove)
+
+    async def sign_of_life(self, worker_id: str, silence: timedelta) -> set[str]:
+        """Note that a worker is alive; returns who else is, itself included.
+
+        Args:
+            worker_id: Who.
+            silence: How long another may be silent.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+
+        def note(connection: sa.Connection) -> set[str]:
+            moment = now()
+            connection.execute(workers.delete().where(workers.c.id == worker_id))
+            connection.execute(workers.delete().where(workers.c.seen_at < moment - silence))
+            connection.execute(workers.insert().values(id=worker_id, seen_at=moment))
+            return {one.id for one in connection.execute(sa.select(workers.c.id))}
+
+        return await self._database.write(note)
+
+    async def sign_off(self, worker_id: str) -> None:
+        """Note that a worker has gone.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        gone = workers.delete().where(workers.c.id == worker_id)
+        await self._database.write(lambda connection: connection.execute(gone))
+
+
+def _of(user_id: str | None) -> list[sa.ColumnElement[bool]]:
+    return [] if user_id is None else [tasks.c.user_id == user_id]
+
+
+def _row(task: Task) -> dict[str, Any]:
+    finished: datetime | None = task.finished_at
+    return {
+        "id": task.task_id,
+        "user_id": task.user,
+        "status": task.status,
+        "task": task.model_dump_json(),
+        "created_at": task.created_at,
+        "finished_at": finished,
+    }
+
+
+def _task(json: str) -> Task:
+    return Task.model_validate_json(json)

@@ -1,0 +1,322 @@
+"""A task that a crew works on: who works, what happens in order, and how it stands.
+
+A task is what its events come to: `after(task, event)` is the task one event later. Whoever shows
+a task, live or later, tells the same story.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, TypeAdapter
+
+from orchestra.types.conversation import Usage
+from orchestra.types.persona import Frozen
+
+Complexity = Literal["low", "medium", "high"]
+"""low: one specialist. medium: a lead with support. high: a lead, an expert and support."""
+
+TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+Seniority = Literal["lead", "expert", "support", "specialist"]
+StepKind = Literal["plan", "review", "agent", "tool"]
+StepStatus = Literal["running", "done", "failed", "interrupted"]
+
+OVER: frozenset[TaskStatus] = frozenset({"completed", "failed", "cancelled"})
+"""What a task stays in."""
+
+
+class Request(Frozen):
+    """What somebody asks of a crew; what is left open is found out."""
+
+    description: str
+    domain: str | None = None
+    complexity: str | None = None
+    persona_id: str | None = None
+    """Who is to lead and review; None: who the subject belongs to."""
+    user_id: str = "local"
+    conversation_id: str | None = None
+
+
+class Assignment(Frozen):
+    """What a crew is to do."""
+
+    description: str
+    domain: str
+    complexity: Complexity
+    complexity_reason: str
+    """'given', or why it was estimated so."""
+    orchestrator: str
+    """Id of the persona who leads and reviews."""
+    user_id: str = "local"
+    conversation_id: str | None = None
+
+
+class Member(Frozen):
+    """One of a crew."""
+
+    role: str
+    """Title, unique within the crew: 'Senior Sales Strategist'."""
+    domain: str
+    seniority: Seniority
+
+
+class Verdict(Frozen):
+    """What the persona thinks of a plan or a result."""
+
+    approved: bool
+    reasons: str = ""
+    """What is to be done differently; or, where it was approved, what is good."""
+
+
+class Review(Frozen):
+    """A verdict, on what, and of which attempt."""
+
+    of: Literal["plan", "result"]
+    attempt: int = Field(ge=1)
+    persona_id: str
+    verdict: Verdict
+    is_last: bool = False
+    """Whether it went on in spite of a refusal, because enough was tried."""
+
+
+class Step(Frozen):
+    """Something that somebody did or does for a task."""
+
+    id: str
+    parent_id: str | None = None
+    kind: StepKind
+    title: str
+    """'Sales Strategist works on …', for people."""
+    who: str
+    """Role of the agent, id of the persona, or name of the tool."""
+    status: StepStatus = "running"
+    started_at: datetime
+    finished_at: datetime | None = None
+    input: str = ""
+    output: str = ""
+    usage: Usage = Usage()
+
+
+class Task(Frozen):
+    """How a task stands: what the outside sees."""
+
+    task_id: str
+    description: str
+    domain: str
+    complexity: Complexity
+    complexity_reason: str = ""
+    status: TaskStatus = "pending"
+    orchestrator: str
+    user: str = "local"
+    conversation: str | None = None
+    team: tuple[Member, ...] = ()
+    plan: str | None = None
+    plan_review: Review | None = None
+    steps: tuple[Step, ...] = ()
+    reviews: tuple[Review, ...] = ()
+    """Every one, in order; `plan_review` and `final_review` are the last of their kind."""
+    result: str | None = None
+    final_review: Review | None = None
+    error: str | None = None
+    usage: Usage = Usage()
+    model_calls: int = 0
+    starts: int = 0
+    """How often work on it was begun; more than once: a worker died meanwhile."""
+    worker: str = ""
+    """Which process works on it, or did last."""
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.status in OVER
+
+
+class Happening(Frozen):
+    """An event of a task: the kind says which, `at` when."""
+
+    id: str = Field(default_factory=lambda: uuid.uuid4().hex[:16])
+    """The same event told again has the same one."""
+    at: datetime
+
+
+class TaskStarted(Happening):
+    """A worker begins, or goes on with, a task."""
+
+    kind: Literal["task_started"] = "task_started"
+    starts: int
+    worker: str = ""
+
+
+class TeamFormed(Happening):
+    """Who works."""
+
+    kind: Literal["team_formed"] = "team_formed"
+    members: tuple[Member, ...]
+
+
+class StepStarted(Happening):
+    """Somebody begins something."""
+
+    kind: Literal["step_started"] = "step_started"
+    step_id: str
+    parent_id: str | None = None
+    step: StepKind
+    title: str
+    who: str
+    input: str = ""
+
+
+class StepDelta(Happening):
+    """A piece of what is being written."""
+
+    kind: Literal["step_delta"] = "step_delta"
+    step_id: str
+    text: str
+    anew: bool = False
+    """Whether what came before is void: the model broke off and was asked again."""
+
+
+class StepFinished(Happening):
+    """Somebody is done, or failed."""
+
+    kind: Literal["step_finished"] = "step_finished"
+    step_id: str
+    ok: bool = True
+    output: str = ""
+    usage: Usage = Usage()
+    model_calls: int = 0
+
+
+class Planned(Happening):
+    """A plan was written."""
+
+    kind: Literal["planned"] = "planned"
+    plan: str
+
+
+class Reviewed(Happening):
+    """The persona gave a verdict."""
+
+    kind: Literal["reviewed"] = "reviewed"
+    review: Review
+
+
+class Worked(Happening):
+    """An agent handed in its part."""
+
+    kind: Literal["worked"] = "worked"
+    role: str
+    text: str
+
+
+class TaskCompleted(Happening):
+    """The result is there."""
+
+    kind: Literal["task_completed"] = "task_completed"
+    result: str
+    notes: tuple[str, ...] = ()
+
+
+class TaskFailed(Happening):
+    """It could not be done; why, in words for people."""
+
+    kind: Literal["task_failed"] = "task_failed"
+    error: str
+
+
+class TaskCancelled(Happening):
+    """Somebody called it off."""
+
+    kind: Literal["task_cancelled"] = "task_cancelled"
+
+
+TaskEvent = (
+    TaskStarted
+    | TeamFormed
+    | StepStarted
+    | StepDelta
+    | StepFinished
+    | Planned
+    | Reviewed
+    | Worked
+    | TaskCompleted
+    | TaskFailed
+    | TaskCancelled
+)
+
+OUTCOMES = (Planned, Reviewed, Worked, TaskCompleted)
+"""What steps come to: each has one, and it is its last event."""
+LAST = (TaskCompleted, TaskFailed, TaskCancelled)
+"""The events after which there are no more."""
+
+EVENT: TypeAdapter[TaskEvent] = TypeAdapter(Annotated[TaskEvent, Field(discriminator="kind")])
+"""Reads an event of whatever kind from JSON."""
+
+
+def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912  # one line each
+    """The task once an event has happened."""
+    match event:
+        case TaskStarted():
+            steps = tuple(_interrupted(step, event.at) for step in task.steps)
+            begun = task.started_at or event.at
+            now = {"status": "running", "starts": event.starts, "worker": event.worker}
+            return _with(task, started_at=begun, steps=steps, **now)
+        case TeamFormed():
+            return _with(task, team=event.members)
+        case StepStarted():
+            step = Step(
+                id=event.step_id,
+                parent_id=event.parent_id,
+                kind=event.step,
+                title=event.title,
+                who=event.who,
+                started_at=event.at,
+                input=event.input,
+            )
+            return _with(task, steps=(*task.steps, step))
+        case StepDelta():
+            return task
+        case StepFinished():
+            steps = tuple(_finished(one, event) for one in task.steps)
+            usage = task.usage.plus(event.usage)
+            calls = task.model_calls + event.model_calls
+            return _with(task, steps=steps, usage=usage, model_calls=calls)
+        case Planned():
+            return _with(task, plan=event.plan)
+        case Reviewed():
+            last = {"plan": "plan_review", "result": "final_review"}[event.review.of]
+            return _with(task, reviews=(*task.reviews, event.review), **{last: event.review})
+        case Worked():
+            return task
+        case TaskCompleted():
+            return _with(task, status="completed", result=event.result, finished_at=event.at)
+        case TaskFailed():
+            steps = tuple(_interrupted(step, event.at) for step in task.steps)
+            over = {"status": "failed", "error": event.error, "finished_at": event.at}
+            return _with(task, steps=steps, **over)
+        case TaskCancelled():
+            steps = tuple(_interrupted(step, event.at) for step in task.steps)
+            return _with(task, status="cancelled", steps=steps, finished_at=event.at)
+
+
+def _with(task: Task, **changes: object) -> Task:
+    return task.model_copy(update=changes)
+
+
+def _finished(step: Step, event: StepFinished) -> Step:
+    if step.id != event.step_id:
+        return step
+    status = "done" if event.ok else "failed"
+    said = {"output": event.output, "usage": event.usage}
+    return step.model_copy(update={"status": status, "finished_at": event.at, **said})
+
+
+def _interrupted(step: Step, at: datetime) -> Step:
+    if step.status != "running":
+        return step
+    return step.model_copy(update={"status": "interrupted", "finished_at": at})

@@ -1,0 +1,382 @@
+"""The journey of a task, on real crewai, DBOS and databases, and a scripted model on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import aclosing
+
+import pytest
+
+from orchestra.errors import PersonaNotFoundError, TaskInvalidError, TaskNotFoundError
+from orchestra.types.task import Request, StepDelta
+from tests.doubles.crew_model import agreeable, kind_of, verdict
+from tests.doubles.llm import Reply
+
+PLAN = "Draft a launch plan for a bakery"
+
+
+async def assigned(house, description=PLAN, domain="project", complexity="low", **more):
+    request = Request(description=description, domain=domain, complexity=complexity, **more)
+    return await house.intake.assignment(request)
+
+
+async def begun(house, **more):
+    (task,) = await house.runs.submit([await assigned(house, **more)])
+    return task.task_id
+
+
+async def done(house, task_id):
+    async for _ in house.runs.watch(task_id):
+        pass
+    return await house.runs.get(task_id)
+
+
+async def worked(house, **more):
+    return await done(house, await begun(house, **more))
+
+
+def asked_for(model):
+    return [kind_of(body) for body in model.asked]
+
+
+def last_words(body):
+    return body["messages"][-1]["content"]
+
+
+async def test_a_crew_plans_works_and_is_reviewed(house, model):
+    model.choose(agreeable)
+    task = await worked(house, complexity="high")
+    assert asked_for(model) == [
+        "plan",
+        "review of plan",
+        "work of Senior Project Planner",
+        "work of Content Editor, Support",
+        "work of Lead Project Planner",
+        "review of result",
+    ]
+    assert (task.status, task.error) == ("completed", None)
+    assert task.plan == "The plan."
+    assert task.result == "The work of Lead Project Planner."
+    assert task.plan_review.verdict.approved
+    assert task.final_review.verdict.approved
+    assert [one.status for one in task.steps] == ["done"] * 6
+    assert task.model_calls == 6
+    assert task.usage.completion_tokens > 6
+    assert all(step.finished_at >= step.started_at for step in task.steps)
+
+
+async def test_each_agent_knows_the_plan_the_work_before_and_whose_crew_it_is(house, model):
+    model.choose(agreeable)
+    await worked(house, complexity="high")
+    _, judge, _, support, lead, final = model.asked
+    assert "The plan." in last_words(support)
+    assert "The work of Senior Project Planner." in last_words(support)
+    assert "The work of Content Editor, Support." in last_words(lead)
+    assert "The work of Lead Project Planner." in last_words(final)
+    assert "Karen" in lead["messages"][0]["content"]
+    assert judge["messages"][0]["content"].startswith("You are Karen")
+    assert f"<message>\n{PLAN}\n</message>" in last_words(judge)
+
+
+async def test_a_plan_that_is_sent_back_is_written_anew_with_the_reasons(house, model):
+    model.enqueue(
+        Reply("Just do it."),
+        verdict(approved=False, reasons="Name the dates."),
+        Reply("1. May: open."),
+        verdict(approved=True),
+    )
+    model.choose(agreeable)
+    task = await worked(house)
+    again = last_words(model.asked[2])
+    assert "Just do it." in again
+    assert "Name the dates." in again
+    assert task.plan == "1. May: open."
+    assert [one.verdict.approved for one in task.reviews] == [False, True, True]
+
+
+async def test_a_persona_that_is_never_content_is_asked_three_times(house, model):
+    def contrary(body):
+        if kind_of(body).startswith("review"):
+            return verdict(approved=False, reasons="Not yet.")
+        return agreeable(body)
+
+    model.choose(contrary)
+    task = await worked(house)
+    assert asked_for(model) == [
+        *["plan", "review of plan"] * 3,
+        *["work of Project Planner", "review of result"] * 3,
+    ]
+    assert task.status == "completed"
+    assert not task.final_review.verdict.approved
+    assert task.final_review.is_last
+    events = [event async for _, event in house.runs.watch(task.task_id)]
+    assert events[-1].notes == ("Karen would still have it different: Not yet.",)
+
+
+async def test_what_was_decided_is_remembered_once(house, model):
+    model.choose(agreeable)
+    await worked(house, user_id="anna")
+    (memory,) = await house.memory.newest("anna", persona_id="karen", limit=5)
+    assert (memory.task, memory.decision) == (PLAN, "The work of Project Planner.")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (Reply(status=401), "Check OPENAI_API_KEY"),
+        (Reply(text=""), "empty reply"),
+    ],
+)
+async def test_a_model_that_will_not_answer_fails_the_task_in_words(
+    house, model, monkeypatch, fault, told
+):
+    monkeypatch.setattr("orchestra.crews.listening.PAUSE_SECONDS", 0.01)
+    model.always(fault)
+    task = await worked(house)
+    assert task.status == "failed"
+    assert told in task.error
+    assert task.result is None
+    assert [one.status for one in task.steps] == ["failed"]
+
+
+async def test_an_agent_whose_model_fails_fails_the_task_in_the_same_words(house, model):
+    model.enqueue(Reply("1. do"), verdict(approved=True), Reply(status=401))
+    task = await worked(house)
+    assert "Check OPENAI_API_KEY" in task.error
+    assert [one.status for one in task.steps] == ["done", "done", "failed"]
+
+
+async def test_passing_faults_are_not_heard(house, model, monkeypatch):
+    monkeypatch.setattr("orchestra.crews.listening.PAUSE_SECONDS", 0.01)
+    model.enqueue(
+        Reply("1. do this", cut_after=2),
+        Reply("1. do that"),
+        Reply("I think it is fine."),
+        verdict(approved=True),
+        Reply("The result is", cut_after=1),
+        Reply(text=""),
+        Reply("The result."),
+        Reply('Sure:\n```json\n{"approved": true, "reasons": "Good."}\n```'),
+    )
+    task = await worked(house)
+    assert (task.status, task.plan, task.result) == ("completed", "1. do that", "The result.")
+    assert task.final_review.verdict.reasons == "Good."
+    assert task.model_calls == 8
+    events = [event async for _, event in house.runs.watch(task.task_id)]
+    again = [one for one in events if isinstance(one, StepDelta) and one.anew]
+    assert again[0].text.startswith("1.")
+
+
+async def test_cancel_aborts_the_request_to_the_model(house, model):
+    model.always(Reply("never to the end", hang_after=1))
+    task_id = await begun(house)
+    async with aclosing(house.runs.watch(task_id)) as events:
+        async for _, event in events:
+            if isinstance(event, StepDelta):
+                break
+    asked = time.monotonic()
+    task = await house.runs.cancel(task_id)
+    assert task.status == "cancelled"
+    assert await asyncio.to_thread(model.aborted.wait, 5), time.monotonic() - asked
+    assert (await done(house, task_id)).status == "cancelled"
+    assert (await house.runs.cancel(task_id)).status == "cancelled"
+
+
+async def test_cancel_reaches_an_agent_too(house, model):
+    model.enqueue(Reply("1. do"), verdict(approved=True), Reply("Half of it", hang_after=1))
+    task_id = await begun(house)
+    async with aclosing(house.runs.watch(task_id)) as events:
+        async for _, event in events:
+            if isinstance(event, StepDelta) and event.text.startswith("Half"):
+                break
+    await house.runs.cancel(task_id)
+    assert await asyncio.to_thread(model.aborted.wait, 5)
+    task = await house.runs.get(task_id)
+    assert [one.status for one in task.steps] == ["done", "done", "interrupted"]
+
+
+async def test_a_task_that_waits_can_be_called_off_and_is_never_begun(open_house, model):
+    async with open_house(crews_at_once=1) as house:
+        model.always(Reply("never", hang_after=0))
+        first, second = await begun(house), await begun(house)
+        await house.runs.cancel(second)
+        await house.runs.cancel(first)
+        assert (await done(house, second)).steps == ()
+
+
+async def test_a_step_that_takes_too_long_fails_and_says_which(open_house, model):
+    async with open_house(crew_step_seconds=0.3) as house:
+        model.always(Reply("never", hang_after=0))
+        task = await worked(house)
+    assert task.error == "'plan 1' took longer than 0.3 seconds."
+
+
+async def test_a_task_that_takes_too_long_fails(open_house, model):
+    async with open_house(crew_task_seconds=0.3) as house:
+        model.always(Reply("never", hang_after=0))
+        task = await worked(house)
+    assert task.error == "It took longer than 0.3 seconds."
+
+
+async def test_one_person_does_not_take_all_the_room(open_house, model):
+    limits = {"crews_at_once": 3, "crews_at_once_per_person": 2, "model_timeout_seconds": 60}
+    async with open_house(**limits) as house:
+        model.always(Reply("never", hang_after=0))
+        for _ in range(4):
+            await begun(house, user_id="anna")
+        until = time.monotonic() + 20
+        while len(model.asked) < 2:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.05)
+        model.choose(agreeable)
+        task = await worked(house, user_id="ben")
+        assert task.status == "completed"
+        statuses = [one.status for one in await house.runs.page("anna")]
+        assert sorted(statuses) == ["pending", "pending", "running", "running"]
+
+
+async def test_two_runs_never_mix(house, model):
+    def echo(body):
+        if kind_of(body).startswith("review"):
+            return verdict(approved=True)
+        number = last_words(body).split("number ")[1].split()[0]
+        return Reply(f"It is {number}.", pause_seconds=0.01)
+
+    model.choose(echo)
+    ids = [
+        await begun(house, description=f"Do number {n} now", user_id=f"person {n}")
+        for n in range(6)
+    ]
+    for n, task_id in enumerate(ids):
+        task = await done(house, task_id)
+        assert (task.result, task.plan) == (f"It is {n}.", f"It is {n}.")
+        said = "".join(
+            [
+                event.text
+                async for _, event in house.runs.watch(task_id)
+                if isinstance(event, StepDelta)
+            ]
+        )
+        assert said == f"It is {n}." * 2
+
+
+async def test_watching_goes_on_behind_what_is_known(house, model):
+    model.choose(agreeable)
+    task_id = await begun(house)
+    whole = [one async for one in house.runs.watch(task_id)]
+    assert [number for number, _ in whole] == list(range(1, len(whole) + 1))
+    rest = [one async for one in house.runs.watch(task_id, behind=5)]
+    assert rest == whole[5:]
+    assert [one async for one in house.runs.watch(task_id, behind=len(whole))] == []
+
+
+async def test_the_same_request_again_is_the_same_task(house, model):
+    model.choose(agreeable)
+    asked = [await assigned(house), await assigned(house, description="Another one")]
+    first = await house.runs.submit(asked, request_key="k")
+    again = await house.runs.submit(asked, request_key="k")
+    assert [one.task_id for one in first] == [one.task_id for one in again]
+    other = await house.runs.submit([await assigned(house, user_id="ben")], request_key="k")
+    assert other[0].task_id not in {one.task_id for one in first}
+    for one in (*first, *other):
+        await done(house, one.task_id)
+
+
+async def test_tasks_are_listed_by_person_and_page(house, model):
+    model.choose(agreeable)
+    ids = [await begun(house, description=f"Task {n}", user_id="anna") for n in range(5)]
+    other = await begun(house, user_id="ben")
+    for one in (*ids, other):
+        await done(house, one)
+    first = await house.runs.page("anna", limit=2)
+    second = await house.runs.page("anna", limit=9, before=first[-1].task_id)
+    assert [one.task_id for one in (*first, *second)] == ids[::-1]
+    assert len(await house.runs.page(None, ["completed"])) == 6
+    with pytest.raises(TaskInvalidError, match="cursor"):
+        await house.runs.page("anna", before=other)
+    with pytest.raises(TaskNotFoundError):
+        await house.runs.get(ids[0], "ben")
+    with pytest.raises(TaskNotFoundError):
+        await house.runs.cancel(ids[0], "ben")
+
+
+async def test_the_subject_is_found_out_and_so_is_who_leads(house):
+    request = Request(description="How do I get past the gatekeeper when cold calling?")
+    asked = await house.intake.assignment(request)
+    assert (asked.domain, asked.orchestrator, asked.complexity) == ("sales", "karen", "low")
+    assert asked.complexity_reason.startswith("estimated as low")
+    led = await house.intake.assignment(request.model_copy(update={"persona_id": "sophia"}))
+    assert led.orchestrator == "sophia"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field", "told"),
+    [
+        ({"description": " \n"}, "description", "is empty"),
+        ({"description": "x" * 100_000}, "description", "100,000 characters; at most 20,000"),
+        ({"domain": "astrology"}, "domain", "Known: general, sales, .*research"),
+        ({"complexity": "huge"}, "complexity", "Known: low, medium, high"),
+    ],
+)
+async def test_a_request_that_breaks_a_rule_is_refused_in_words(house, wrong, field, told):
+    request = Request(**{"description": PLAN, **wrong})
+    with pytest.raises(TaskInvalidError, match=told) as caught:
+        await house.intake.assignment(request)
+    assert caught.value.field == field
+
+
+async def test_a_persona_that_does_not_exist_leads_nobody(house):
+    with pytest.raises(PersonaNotFoundError, match="Known: cherry, karen, sophia"):
+        await house.intake.assignment(Request(description=PLAN, persona_id="zoe"))
+
+
+async def test_what_is_long_over_is_removed(open_house, model):
+    async with open_house() as house:
+        model.choose(agreeable)
+        task = await worked(house)
+    async with open_house(task_keep_days=1e-9) as house:
+        await house.runs.open()
+        until = time.monotonic() + 10
+        while await house.runs.page():
+            assert time.monotonic() < until
+            await asyncio.sleep(0.05)
+        with pytest.raises(TaskNotFoundError):
+            await house.runs.get(task.task_id)
+
+
+async def test_a_house_that_closes_in_the_middle_goes_on_at_the_next_opening(open_house, model):
+    model.choose(agreeable)
+    async with open_house() as house:
+        model.enqueue(Reply("1. do"), verdict(approved=True), Reply("Half of it", hang_after=1))
+        task_id = await begun(house)
+        async with aclosing(house.runs.watch(task_id)) as events:
+            async for _, event in events:
+                if isinstance(event, StepDelta) and event.text == "Half":
+                    break
+    async with open_house() as house:
+        await house.runs.open()
+        task = await done(house, task_id)
+    assert (task.status, task.starts) == ("completed", 2)
+    assert asked_for(model).count("plan") == 1
+    assert asked_for(model).count("work of Project Planner") == 2
+    assert [one.status for one in task.steps] == ["done", "done", "interrupted", "done", "done"]
+    assert len(task.reviews) == 2
+    assert json.loads(task.model_dump_json())["plan"] == "1. do"
+
+
+async def test_tasks_that_the_queue_does_not_know_are_given_to_it(open_house, model, tmp_path):
+    model.choose(agreeable)
+    async with open_house() as house:
+        model.enqueue(Reply("Half of it", hang_after=1))
+        begun_there, waiting = await begun(house), await begun(house)
+        async with aclosing(house.runs.watch(begun_there)) as events:
+            async for _, event in events:
+                if isinstance(event, StepDelta):
+                    break
+    (tmp_path / "data" / "runs.db").unlink()  # as after a move to another database
+    async with open_house() as house:
+        await house.runs.open()
+        tasks = [await done(house, one) for one in (begun_there, waiting)]
+    assert [one.status for one in tasks] == ["completed", "completed"]
