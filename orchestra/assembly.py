@@ -175,7 +175,10 @@ async def _warm_up(orchestra: Orchestra, router: Router, composer: Composer) -> 
         await orchestra.embedder.open()
         await router.open()
         log.info("Embeddings: %s", orchestra.embedder.name)
-        await orchestra.runs.open()
+        try:
+            await orchestra.runs.open()
+        except StorageError as exc:  # answers do not need it; tried again at the next task
+            log.warning("Nobody works on tasks yet: %s", exc)
         if isinstance(orchestra.speaker, EmbeddedVoices):
             try:
                 await _warm_voices(orchestra, orchestra.speaker, composer)

@@ -79,11 +79,12 @@ class Database:
         port = f":{address.port}" if address.port else ""
         return f"PostgreSQL {address.database} on {host}{port}"
 
-    def address_beside(self, name: str) -> str:
-        """The address of another database for what is not ours: the same one, or a file beside."""
+    def beside(self, name: str) -> tuple[str, str]:
+        """A database for what is not ours, the same one or a file beside: address, description."""
         if self.path is None:
-            return self._engine.url.render_as_string(hide_password=False)
-        return f"sqlite:///{self.path.absolute().parent / name}"
+            return self._engine.url.render_as_string(hide_password=False), self.description
+        path = self.path.absolute().parent / name
+        return f"sqlite:///{path}", f"SQLite {path}"
 
     async def open(self) -> None:
         """Check the file, bring the tables up to date.

@@ -19,6 +19,7 @@ OrchestraError
 ├── TaskError
 │   ├── TaskInvalidError         what is asked of a crew breaks a rule: which field, what is known
 │   ├── TaskNotFoundError        no such task for this person
+│   ├── TaskLostError            another worker goes on with it
 │   └── CrewError                the crew could not do its part: who, and why
 └── EvaluationError              an evaluation file cannot be read: file and line
 
@@ -139,6 +140,10 @@ class TaskNotFoundError(TaskError):
 
     def __init__(self, task_id: str) -> None:
         super().__init__(f"You have no task '{task_id}'. 'orchestra tasks list' shows yours.")
+
+
+class TaskLostError(TaskError):
+    """Another worker goes on with the task; this one must stop."""
 
 
 class CrewError(TaskError):

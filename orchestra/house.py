@@ -102,6 +102,8 @@ class Orchestra:
             await self._checked("model", self.speaker.check, "See the message, then try again."),
         ]
         if self.is_warm:
+            advice = "See the log; it is tried again at the next task."
+            parts.append(await self._checked("tasks", self.runs.check, advice))
             parts.append(PartStatus("embeddings", ok=True, detail=self.embedder.name))
         else:
             detail = self.warming_error or f"{self.embedder.name}, loading"

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from orchestra.crews.agents import Agents
 from orchestra.crews.limits import Limits
+from orchestra.crews.presence import Presence
 from orchestra.crews.records import TaskRecords
 from orchestra.crews.reviews import Desk
 from orchestra.crews.runs import CrewRuns
@@ -170,7 +171,8 @@ def crew_runs(
     return CrewRuns(
         TaskRecords(database),
         workflow,
-        database.address_beside("runs.db"),
+        Presence(database),
+        database.beside("runs.db"),
         Limits(
             per_process=settings.crews_at_once,
             per_person=settings.crews_at_once_per_person,

@@ -189,6 +189,7 @@ tasks = sa.Table(
     sa.Column("id", sa.String(36), primary_key=True),
     sa.Column("user_id", sa.String(200), nullable=False),
     sa.Column("status", sa.String(10), nullable=False),
+    sa.Column("worker", sa.String(80), nullable=False, server_default=""),
     sa.Column("request_key", sa.String(200)),
     sa.Column("task", sa.Text, nullable=False),
     sa.Column("created_at", _UTC, nullable=False),

@@ -29,8 +29,9 @@ async def ready(house: House, stranger: IsStranger, response: Response) -> dict[
     Where people sign in, somebody who has not learns no more than which parts work.
     """
     parts = await house.status()
-    # Stale personas are served on purpose: they show here, and do not stop the traffic.
-    is_ready = all(part.ok for part in parts if part.part != "personas")
+    # Stale personas are served on purpose, and answers need no crews: they show here, and do not
+    # stop the traffic.
+    is_ready = all(part.ok for part in parts if part.part not in {"personas", "tasks"})
     response.status_code = 200 if is_ready else 503
     if stranger:
         return {"ready": is_ready, "parts": {part.part: {"ok": part.ok} for part in parts}}

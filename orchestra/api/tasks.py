@@ -17,6 +17,7 @@ from orchestra.api.caller import Caller, CallerOf, House
 from orchestra.api.problems import problem
 from orchestra.api.wire import sse
 from orchestra.crews.runs import CrewRuns
+from orchestra.errors import OrchestraError
 from orchestra.types.task import Request as TaskRequest
 from orchestra.types.task import Task, TaskEvent, TaskStatus
 
@@ -146,10 +147,14 @@ async def _wire(runs: CrewRuns, task_id: str, behind: int) -> AsyncGenerator[str
             while True:
                 done, _ = await asyncio.wait({following}, timeout=HEARTBEAT_SECONDS)
                 if not done:
-                    task = await runs.get(task_id)
-                    yield sse("heartbeat", json.dumps({"status": task.status}))
+                    yield sse("heartbeat", "{}")
                     continue
-                numbered = following.result()
+                try:
+                    numbered = following.result()
+                except OrchestraError as exc:
+                    told = {"error": type(exc).__name__, "detail": str(exc)}
+                    yield sse("error", json.dumps(told))
+                    return
                 if numbered is None:
                     return
                 yield _numbered(*numbered)

@@ -156,6 +156,8 @@ class _Seat:
         prompt = Prompt(turns=tuple(turns), max_tokens=self._reply_tokens, tools=tuple(tools))
         asking = asyncio.run_coroutine_threadsafe(self.listener.ask(prompt), self._loop)
         self._asking.add(asking)
+        if self._left.is_set():  # just now
+            asking.cancel()
         try:
             return asking.result()
         except LLMError as exc:

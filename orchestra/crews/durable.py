@@ -1,7 +1,7 @@
 """A queue whose work survives the worker: DBOS lives here, and is loaded when this is.
 
 DBOS keeps the outcome of each step, so that none is done twice. What it leaves to us: to notice
-that a worker is gone (`left_by_others`), and to let its work go on (`resume`).
+that a worker is gone, and to let its work go on (`begun`, `resume`).
 
 DBOS is one per process, and so is a queue.
 """
@@ -11,16 +11,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from dbos import DBOS, DBOSPortableJSONSerializer, PortableWorkflowError, SetEnqueueOptions
+from dbos import (
+    DBOS,
+    DBOSPortableJSONSerializer,
+    PortableWorkflowError,
+    SetEnqueueOptions,
+    error,
+    run_dbos_database_migrations,
+)
 from dbos import SetWorkflowID as NamedRun
 
 from orchestra.crews.limits import Limits
-from orchestra.errors import CrewError, OrchestraError, StorageError
+from orchestra.errors import CrewError, OrchestraError, StorageError, TaskLostError
 
 VERSION = "1"
 """Of the order of steps: what a worker of another version began waits for one of that version."""
@@ -35,17 +42,24 @@ class DurableQueue:
     """Runs named works, each once, on whichever worker has room."""
 
     def __init__(
-        self, address: str, worker_id: str, run: Callable[[str], Awaitable[None]], limits: Limits
+        self,
+        address: str,
+        place: str,
+        worker_id: str,
+        run: Callable[[str], Awaitable[None]],
+        limits: Limits,
     ) -> None:
         """Prepare; nothing is touched before `open`.
 
         Args:
             address: Of the database that keeps outcomes, as SQLAlchemy writes it.
+            place: The same for people, without a password.
             worker_id: Names this process, and no other, now or later.
             run: Does the work of this name; called again, on some worker, where it was broken off.
             limits: How much at one time.
         """
         self._address = address
+        self._place = place
         self._worker_id = worker_id
         self._do = run
         self._limits = limits
@@ -58,28 +72,35 @@ class DurableQueue:
             StorageError: the database cannot be used.
         """
         with self._errors():
-            await asyncio.to_thread(_write_ahead, self._address)
-            DBOS(
-                config={
-                    "name": "orchestra",
-                    "system_database_url": self._address,
-                    "application_version": VERSION,
-                    "executor_id": self._worker_id,
-                    "serializer": DBOSPortableJSONSerializer(),
-                    "log_level": "CRITICAL",
-                    "notification_listener_polling_interval_sec": _POLL_SECONDS,
-                }
-            )
-            self._workflow = self._registered()
-            DBOS.launch()  # for a tenth of a second, on this loop: the one that work then runs on
-            await DBOS.register_queue_async(
-                _QUEUE,
-                worker_concurrency=self._limits.per_process,
-                partition_concurrency=self._limits.per_person,
-                global_concurrency=self._limits.in_all,
-                polling_interval_sec=_POLL_SECONDS,
-                on_conflict="always_update",
-            )
+            await asyncio.to_thread(_prepare, self._address)
+            try:
+                await self._launch()
+            except BaseException:
+                await self.close()  # else DBOS would count as launched, and never be
+                raise
+
+    async def _launch(self) -> None:
+        DBOS(
+            config={
+                "name": "orchestra",
+                "system_database_url": self._address,
+                "application_version": VERSION,
+                "executor_id": self._worker_id,
+                "serializer": DBOSPortableJSONSerializer(),
+                "log_level": "CRITICAL",
+                "notification_listener_polling_interval_sec": _POLL_SECONDS,
+            }
+        )
+        self._workflow = self._registered()
+        DBOS.launch()  # for a tenth of a second, on this loop: the one that work then runs on
+        await DBOS.register_queue_async(
+            _QUEUE,
+            worker_concurrency=min(self._limits.per_process, self._limits.in_all),
+            partition_concurrency=min(self._limits.per_person, self._limits.in_all),
+            global_concurrency=self._limits.in_all,
+            polling_interval_sec=_POLL_SECONDS,
+            on_conflict="always_update",
+        )
 
     async def close(self) -> None:
         """Take no more; what is under way has been stopped by now, and waits for another worker."""
@@ -108,26 +129,40 @@ class DurableQueue:
 
         Raises:
             CrewError: it failed when it was done before.
+            TaskLostError: another worker has this run by now.
+            StorageError: its outcome could not be kept.
             OrchestraError: it fails.
         """
+        failure: list[Exception] = []
 
         async def perform() -> str:
-            return await work()
+            try:
+                return await work()
+            except Exception as exc:
+                failure.append(exc)
+                raise
 
         try:
             return await DBOS.run_step_async({"name": step}, perform)
         except PortableWorkflowError as exc:
             raise CrewError(str(exc)) from exc
+        except error.DBOSWorkflowConflictIDError as exc:
+            raise TaskLostError(str(exc)) from exc
+        except Exception as exc:
+            if exc in failure:
+                raise
+            message = f"The outcome of '{step}' cannot be kept in {self._place}: {exc}"
+            raise StorageError(message) from exc
 
-    async def left_by_others(self, alive: Collection[str]) -> list[str]:
-        """Names of the works that were begun by workers who are not among these.
+    async def begun(self) -> dict[str, str]:
+        """Who is at each work that was begun, by its name.
 
         Raises:
             StorageError: the database does not answer.
         """
         with self._errors():
             begun = await DBOS.list_workflows_async(status="PENDING", load_input=False)
-        return [one.workflow_id for one in begun if one.executor_id not in alive]
+        return {one.workflow_id: str(one.executor_id) for one in begun}
 
     async def known(self) -> set[str]:
         """Names of the works that wait or are under way.
@@ -181,15 +216,18 @@ class DurableQueue:
         except OrchestraError:
             raise
         except Exception as exc:
-            where = self._address.rsplit("@", 1)[-1]
             said = " ".join(str(exc).split())[:200]
-            message = f"The outcomes of tasks cannot be kept in {where}: {said}"
+            message = f"The outcomes of tasks cannot be kept in {self._place}: {said}"
             raise StorageError(message) from exc
 
 
-def _write_ahead(address: str) -> None:
-    """Let SQLite write ahead: DBOS does not ask for it, and a step costs six times as much."""
+def _prepare(address: str) -> None:
+    """Make what DBOS would make on the event loop; let SQLite write ahead.
+
+    DBOS does not ask for the latter, and a step costs six times as much without.
+    """
     if address.startswith("sqlite:///"):
         path = Path(address.removeprefix("sqlite:///"))
         with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
+    run_dbos_database_migrations(address)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from orchestra.crews.records import TaskRecords
-from orchestra.errors import StorageError
+from orchestra.errors import OrchestraError
 from orchestra.types.task import StepDelta, TaskEvent
 
 _PAUSE_SECONDS = 0.1
@@ -15,21 +15,25 @@ _PAUSE_SECONDS = 0.1
 class Recorder:
     """Of one task, as long as one worker is at it."""
 
-    def __init__(self, records: TaskRecords, task_id: str, ring: Callable[[], None]) -> None:
+    def __init__(
+        self, records: TaskRecords, task_id: str, worker: str, ring: Callable[[], None]
+    ) -> None:
         """Prepare.
 
         Args:
             records: Where it is written.
             task_id: Of which task.
+            worker: Who is at it.
             ring: Called whenever there is something new to be read.
         """
         self._records = records
         self._task_id = task_id
+        self._worker = worker
         self._ring = ring
         self._known: set[str] = set()
         self._words: list[StepDelta] = []
         self._writing: asyncio.Task[None] | None = None
-        self._error: StorageError | None = None
+        self._error: OrchestraError | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def open(self) -> None:
@@ -44,6 +48,7 @@ class Recorder:
         """Write an event; one that is written already is not written again.
 
         Raises:
+            TaskLostError: this worker is not at it any more.
             StorageError: it, or an earlier one, could not be written.
         """
         if self._error is not None:
@@ -72,12 +77,14 @@ class Recorder:
             self._words.append(delta)
 
     async def _write_soon(self) -> None:
-        await asyncio.sleep(_PAUSE_SECONDS)
-        self._writing = None
         try:
-            await self._write()
-        except StorageError as exc:
+            while self._words:
+                await asyncio.sleep(_PAUSE_SECONDS)
+                await self._write()
+        except OrchestraError as exc:
             self._error = exc
+        finally:
+            self._writing = None
 
     async def _write(self, *further: TaskEvent) -> None:
         """Write the words that were gathered, and what follows them."""
@@ -85,6 +92,6 @@ class Recorder:
             words, self._words = self._words, []
             if not words and not further:  # somebody else was faster
                 return
-            await self._records.append(self._task_id, [*words, *further])
+            await self._records.append(self._task_id, self._worker, [*words, *further])
             self._known |= {event.id for event in further}
         self._ring()

@@ -9,9 +9,18 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestra.database import Database, now, take_turns
-from orchestra.errors import TaskInvalidError, TaskNotFoundError
-from orchestra.tables import task_events, tasks, workers
-from orchestra.types.task import EVENT, OVER, StepDelta, Task, TaskEvent, TaskStatus, after
+from orchestra.errors import TaskInvalidError, TaskLostError, TaskNotFoundError
+from orchestra.tables import task_events, tasks
+from orchestra.types.task import (
+    EVENT,
+    OVER,
+    StepDelta,
+    Task,
+    TaskEvent,
+    TaskStarted,
+    TaskStatus,
+    after,
+)
 
 MOST_LISTED = 200
 
@@ -100,17 +109,23 @@ class TaskRecords:
         rows = await self._database.fetch(query.limit(min(limit, MOST_LISTED)))
         return [_task(one.task) for one in rows]
 
-    async def append(self, task_id: str, events: Sequence[TaskEvent]) -> Task | None:
-        """Keep what happened, in order.
-
-        Returns:
-            The task as it stands; None if it was over before: then nothing is kept.
+    async def append(self, task_id: str, worker: str, events: Sequence[TaskEvent]) -> None:
+        """Keep what happened, in order, as the worker who is at it.
 
         Raises:
+            TaskLostError: the task is over, or another worker is at it: nothing is kept.
             TaskNotFoundError: there is no such task.
             StorageError: it could not be kept.
         """
-        return await self._change(task_id, lambda _: events)
+
+        def events_for(task: Task) -> Sequence[TaskEvent]:
+            begins = isinstance(events[0], TaskStarted)
+            if task.is_over or not (begins or task.worker == worker):
+                message = f"Task {task_id} is {task.status}, and no longer this worker's."
+                raise TaskLostError(message)
+            return events
+
+        await self._change(task_id, events_for)
 
     async def end(
         self, task_id: str, user_id: str | None, event_for: Callable[[Task], TaskEvent]
@@ -129,7 +144,9 @@ class TaskRecords:
             TaskNotFoundError: there is no such task.
             StorageError: it could not be kept.
         """
-        return await self._change(task_id, lambda task: [event_for(task)], user_id)
+        return await self._change(
+            task_id, lambda task: [] if task.is_over else [event_for(task)], user_id
+        )
 
     async def _change(
         self,
@@ -143,17 +160,18 @@ class TaskRecords:
             if row is None:
                 raise TaskNotFoundError(task_id)
             task = _task(row.task)
-            if task.is_over:
+            events = events_for(task)
+            if not events:
                 return None
             highest = sa.select(sa.func.max(task_events.c.number))
             number = connection.scalar(highest.where(task_events.c.task_id == task_id)) or 0
             rows = []
-            for event in events_for(task):
+            for event in events:
                 task, number = after(task, event), number + 1
                 json = event.model_dump_json()
                 rows.append({"task_id": task_id, "number": number, "event": json})
             connection.execute(task_events.insert(), rows)
-            if not all(isinstance(event, StepDelta) for event in events_for(task)):
+            if not all(isinstance(event, StepDelta) for event in events):
                 connection.execute(tasks.update().where(tasks.c.id == task_id).values(_row(task)))
             return task
 
@@ -171,59 +189,58 @@ class TaskRecords:
         rows = await self._database.fetch(query.order_by(task_events.c.number))
         return [(one.number, EVENT.validate_json(one.event)) for one in rows]
 
-    async def over(self, task_ids: Collection[str]) -> set[str]:
-        """Which of these are over.
+    async def to_stop(self, task_ids: Collection[str], worker: str) -> set[str]:
+        """Which of these a worker is to leave alone: over, gone, or another worker's.
 
         Raises:
             StorageError: the database does not answer.
         """
-        query = sa.select(tasks.c.id).where(tasks.c.id.in_(task_ids), tasks.c.status.in_(OVER))
-        return {one.id for one in await self._database.fetch(query)}
+        own = tasks.c.worker.in_(["", worker])  # the first moment of work is nobody's yet
+        query = sa.select(tasks.c.id).where(
+            tasks.c.id.in_(task_ids), tasks.c.status.not_in(OVER), own
+        )
+        return set(task_ids) - {one.id for one in await self._database.fetch(query)}
 
-    async def clean_up(self, keep: timedelta) -> list[str]:
-        """Remove tasks that have been over for longer; returns their ids.
+    async def is_over(self, task_id: str) -> bool:
+        """Whether nothing more will happen to a task; also if there is none.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        query = sa.select(tasks.c.id).where(tasks.c.id == task_id, tasks.c.status.not_in(OVER))
+        return not await self._database.fetch(query)
+
+    async def unfinished(self) -> dict[str, str]:
+        """Whose each unfinished task is, by its id.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        query = sa.select(tasks.c.id, tasks.c.user_id).where(tasks.c.status.not_in(OVER))
+        rows = await self._database.fetch(query.order_by(tasks.c.created_at))
+        return {one.id: one.user_id for one in rows}
+
+    async def long_over(self, keep: timedelta) -> list[str]:
+        """Ids of tasks that have been over for longer.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        old = (tasks.c.status.in_(OVER)) & (tasks.c.finished_at < now() - keep)
+        return [one.id for one in await self._database.fetch(sa.select(tasks.c.id).where(old))]
+
+    async def remove(self, task_ids: Sequence[str]) -> None:
+        """Remove tasks, and what happened to them.
 
         Raises:
             StorageError: the database refused.
         """
-        old = (tasks.c.status.in_(OVER)) & (tasks.c.finished_at < now() - keep)
 
-        def remove(connection: sa.Connection) -> list[str]:
-            ids = [one.id for one in connection.execute(sa.select(tasks.c.id).where(old))]
-            connection.execute(task_events.delete().where(task_events.c.task_id.in_(ids)))
-            connection.execute(tasks.delete().where(tasks.c.id.in_(ids)))
-            return ids
+        def delete(connection: sa.Connection) -> None:
+            connection.execute(task_events.delete().where(task_events.c.task_id.in_(task_ids)))
+            connection.execute(tasks.delete().where(tasks.c.id.in_(task_ids)))
 
-        return await self._database.write(remove)
-
-    async def sign_of_life(self, worker_id: str, silence: timedelta) -> set[str]:
-        """Note that a worker is alive; returns who else is, itself included.
-
-        Args:
-            worker_id: Who.
-            silence: How long another may be silent.
-
-        Raises:
-            StorageError: the database does not answer.
-        """
-
-        def note(connection: sa.Connection) -> set[str]:
-            moment = now()
-            connection.execute(workers.delete().where(workers.c.id == worker_id))
-            connection.execute(workers.delete().where(workers.c.seen_at < moment - silence))
-            connection.execute(workers.insert().values(id=worker_id, seen_at=moment))
-            return {one.id for one in connection.execute(sa.select(workers.c.id))}
-
-        return await self._database.write(note)
-
-    async def sign_off(self, worker_id: str) -> None:
-        """Note that a worker has gone.
-
-        Raises:
-            StorageError: the database does not answer.
-        """
-        gone = workers.delete().where(workers.c.id == worker_id)
-        await self._database.write(lambda connection: connection.execute(gone))
+        await self._database.write(delete)
 
 
 def _of(user_id: str | None) -> list[sa.ColumnElement[bool]]:
@@ -236,6 +253,7 @@ def _row(task: Task) -> dict[str, Any]:
         "id": task.task_id,
         "user_id": task.user,
         "status": task.status,
+        "worker": task.worker,
         "task": task.model_dump_json(),
         "created_at": task.created_at,
         "finished_at": finished,

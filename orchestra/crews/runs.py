@@ -10,20 +10,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import aclosing
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from orchestra.crews.limits import Limits
-from orchestra.crews.presence import is_gone, own_name
+from orchestra.crews.presence import Presence
 from orchestra.crews.recorder import Recorder
 from orchestra.crews.records import TaskRecords
 from orchestra.crews.workflow import Events, Workflow
 from orchestra.database import now
-from orchestra.errors import CrewError, OrchestraError, StorageError
+from orchestra.errors import (
+    CrewError,
+    OrchestraError,
+    StorageError,
+    TaskLostError,
+    TaskNotFoundError,
+)
 from orchestra.types.task import (
     EVENT,
     LAST,
@@ -33,6 +41,7 @@ from orchestra.types.task import (
     TaskCancelled,
     TaskEvent,
     TaskFailed,
+    TaskPaused,
     TaskStarted,
     TaskStatus,
 )
@@ -42,13 +51,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_STARTS = 5
+MOST_CRASHES = 5
 """Workers that may die of one task."""
 LOOK_SECONDS = 0.4
 """How soon another process is heard that called a task off, or that works on one."""
 ALIVE_SECONDS = 3.0
-SILENCE = timedelta(seconds=12)
-"""After this a worker counts as dead."""
 _CLEAN_UP_SECONDS = 3600.0
 
 
@@ -59,7 +66,8 @@ class CrewRuns:
         self,
         records: TaskRecords,
         workflow: Workflow,
-        address: str,
+        presence: Presence,
+        database: tuple[str, str],
         limits: Limits,
     ) -> None:
         """Prepare; `open` begins to work.
@@ -67,21 +75,24 @@ class CrewRuns:
         Args:
             records: The tables of tasks.
             workflow: The journey.
-            address: Of the database that keeps the outcomes of steps.
+            presence: This worker among the others.
+            database: Of the outcomes of steps: its address, and the same for people.
             limits: How much is worked on at one time, and for how long.
         """
         self._records = records
         self._workflow = workflow
-        self._address = address
+        self._presence = presence
+        self._database = database
         self._limits = limits
-        self._worker_id = own_name()
         self._opened: DurableQueue | None = None
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._broken_off: set[str] = set()
+        self._unknown: set[str] = set()
+        self._last_round = time.monotonic()
         self._bells: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._keeping: list[asyncio.Task[None]] = []
         self._opening = asyncio.Lock()
-        self._closing = False
+        self._closing = asyncio.Event()
 
     async def open(self) -> None:
         """Begin to work on what is waiting, and on what dead workers left; once is enough.
@@ -94,35 +105,45 @@ class CrewRuns:
                 return
             from orchestra.crews.durable import DurableQueue  # noqa: PLC0415  # loads DBOS
 
-            queue = DurableQueue(self._address, self._worker_id, self._run, self._limits)
+            await self._presence.sign()
+            name = self._presence.name
+            queue = DurableQueue(*self._database, name, self._run, self._limits)
             await queue.open()
             self._opened = queue
+            self._last_round = time.monotonic()
             rounds = (
-                (self._stop_what_is_over, LOOK_SECONDS),
+                (self._stop_what_is_not_ours, LOOK_SECONDS),
+                (self._presence.sign, ALIVE_SECONDS),
                 (self._go_on_for_the_dead, ALIVE_SECONDS),
                 (self._clean_up, _CLEAN_UP_SECONDS),
             )
             self._keeping = [asyncio.create_task(_every(pause, do)) for do, pause in rounds]
 
-    @property
-    def _queue(self) -> DurableQueue:
+    async def check(self) -> str:
+        """Say how many tasks are worked on here.
+
+        Raises:
+            StorageError: nobody works on tasks here.
+        """
+        self._at_work()
+        return f"{len(self._under_way)} at work here"
+
+    def _at_work(self) -> DurableQueue:
         if self._opened is None:
-            message = "Nobody works on tasks here."
+            message = "Nobody works on tasks in this process."
             raise StorageError(message)
         return self._opened
 
     async def close(self) -> None:
         """Stop to work; what is unfinished goes on elsewhere, or here at the next start."""
-        self._closing = True
-        tasks = (*self._keeping, *self._under_way.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._closing.set()
+        await _stopped(*self._keeping, *self._under_way.values())
         if self._opened is not None:
             await self._opened.close()
+            await _stopped(*self._under_way.values())  # begun while the queue was closing
+            with contextlib.suppress(StorageError):  # then the others will notice the silence
+                await self._presence.sign_off()
         await self._workflow.close()
-        with contextlib.suppress(StorageError):  # then the others will notice the silence
-            await self._records.sign_off(self._worker_id)
 
     async def submit(
         self, assignments: Sequence[Assignment], request_key: str | None = None
@@ -140,7 +161,10 @@ class CrewRuns:
         tasks = await self._records.add([_new(one) for one in assignments], request_key)
         for task in tasks:
             if task.status == "pending":
-                await self._queue.put(task.task_id, task.user)
+                try:
+                    await self._at_work().put(task.task_id, task.user)
+                except StorageError as exc:  # it is kept: a round gives it to the queue
+                    log.warning("Task %s waits: %s", task.task_id, exc)
         return tasks
 
     async def get(self, task_id: str, user_id: str | None = None) -> Task:
@@ -179,7 +203,7 @@ class CrewRuns:
         """
         await self._records.end(task_id, user_id, lambda _: TaskCancelled(at=now()))
         self._ring(task_id)
-        await self._stop_what_is_over()
+        await self._stop_what_is_not_ours()
         return await self._records.get(task_id, user_id)
 
     async def watch(
@@ -197,9 +221,10 @@ class CrewRuns:
         bell = asyncio.Event()
         self._bells[task_id].add(bell)
         try:
-            was_over = bool(await self._records.over([task_id]))
+            was_over = False
             while True:
                 bell.clear()
+                was_over = was_over or await self._records.is_over(task_id)
                 for number, event in await self._records.events(task_id, behind):
                     yield number, event
                     behind = number
@@ -221,36 +246,49 @@ class CrewRuns:
         Raises:
             CancelledError: it was broken off, and is to go on later or elsewhere.
         """
+        if self._closing.is_set():
+            raise asyncio.CancelledError
         work = self._under_way[task_id] = asyncio.create_task(self._work(task_id))
         try:
             await asyncio.wait({work})
         finally:
-            work.cancel()
+            await _stopped(work)
             del self._under_way[task_id]
         failure = None if work.cancelled() else work.exception()
+        if isinstance(failure, TaskLostError | TaskNotFoundError):
+            log.info("%s", failure)
+            return
         if failure is not None:
             log.error("Task %s was broken off, and goes on soon: %s", task_id, failure)
             self._broken_off.add(task_id)
-        if self._closing or failure is not None:
+        if self._closing.is_set() or failure is not None:
             raise asyncio.CancelledError
 
     async def _work(self, task_id: str) -> None:
         """Work on a task unless it is over, and write down what comes of it.
 
         Raises:
-            StorageError: that could not be written.
+            TaskLostError: it is over, or another worker is at it.
+            TaskNotFoundError: there is no such task any more.
+            StorageError: something could not be written.
+            CancelledError: it is to stop.
         """
         task = await self._records.get(task_id)
         if task.is_over:
             return
-        recorder = Recorder(self._records, task_id, lambda: self._ring(task_id))
+        name = self._presence.name
+        recorder = Recorder(self._records, task_id, name, lambda: self._ring(task_id))
         await recorder.open()
         try:
-            started = {"starts": task.starts + 1, "worker": self._worker_id}
-            await recorder.take(TaskStarted(at=now(), **started))
-            failure = await self._failure_of(task, recorder)
+            await recorder.take(TaskStarted(at=now(), starts=task.starts + 1, worker=name))
+            failure = await self._failure_of(await self._records.get(task_id), recorder)
             if failure is not None:
                 await recorder.take(TaskFailed(at=now(), error=failure))
+        except asyncio.CancelledError:
+            if self._closing.is_set():
+                with contextlib.suppress(OrchestraError):  # then it counts as a crash
+                    await asyncio.shield(recorder.take(TaskPaused(at=now())))
+            raise
         finally:
             await recorder.close()
 
@@ -258,26 +296,29 @@ class CrewRuns:
         """Work to the end; what made that impossible, in words for people, or None.
 
         Raises:
+            TaskLostError: another worker is at it.
             StorageError: it could not be written.
+            CancelledError: this process stops, and what failed failed of that.
         """
-        if task.starts >= MOST_STARTS:
-            return (
-                f"{MOST_STARTS} workers stopped in the middle of this task; no further one tries."
-            )
+        if task.crashes >= MOST_CRASHES:
+            return f"{task.crashes} workers died in the middle of it; no further one tries."
         limit = self._limits.task_seconds
+        clock = asyncio.timeout(limit)
         try:
-            async with asyncio.timeout(limit):
+            async with clock:
                 run = self._workflow.run(task.task_id, _assignment(task), self._once)
                 async with aclosing(run) as events:
                     async for event in events:
                         await recorder.take(event)
-        except TimeoutError:
-            return f"It took longer than {limit:g} seconds."
-        except StorageError:
+        except (StorageError, TaskLostError):
             raise
         except OrchestraError as exc:
             return str(exc)
-        except Exception:
+        except Exception as exc:
+            if self._closing.is_set():
+                raise asyncio.CancelledError from exc
+            if isinstance(exc, TimeoutError) and clock.expired():
+                return f"It took longer than {limit:g} seconds."
             error_id = uuid.uuid4().hex[:8]
             log.exception("Error %s in task %s", error_id, task.task_id)
             return f"Something went wrong that was not foreseen. Error id: {error_id}, see the log."
@@ -291,37 +332,47 @@ class CrewRuns:
             OrchestraError: it failed.
         """
         heard: asyncio.Queue[TaskEvent | None] = asyncio.Queue()
-        limit = self._limits.step_seconds
-
-        async def perform() -> str:
-            outcome = ""
-            try:
-                async with asyncio.timeout(limit), aclosing(work()) as events:
-                    async for event in events:
-                        if isinstance(event, OUTCOMES):
-                            outcome = EVENT.dump_json(event).decode()
-                        else:
-                            heard.put_nowait(event)
-            except Exception:
-                await heard.join()
-                raise
-            await heard.join()  # what led to the outcome is written before that is kept
-            return outcome
-
-        step = asyncio.create_task(self._queue.once(name, perform))
+        perform = partial(self._performed, name, work, heard)
+        step = asyncio.create_task(self._at_work().once(name, perform))
         step.add_done_callback(lambda _: heard.put_nowait(None))
         try:
             while (event := await heard.get()) is not None:
                 yield event
                 heard.task_done()
             outcome = EVENT.validate_json(step.result())
+        finally:
+            await _stopped(step)
+        yield outcome
+
+    async def _performed(
+        self, name: str, work: Callable[[], Events], heard: asyncio.Queue[TaskEvent | None]
+    ) -> str:
+        """Do a step; returns its outcome as JSON, once what led to it is written.
+
+        Raises:
+            CrewError: it took too long.
+            OrchestraError: it failed.
+            TimeoutError: something in it did, and did not say so.
+        """
+        outcome, limit = "", self._limits.step_seconds
+        clock = asyncio.timeout(limit)
+        try:
+            async with clock, aclosing(work()) as events:
+                async for event in events:
+                    if isinstance(event, OUTCOMES):
+                        outcome = EVENT.dump_json(event).decode()
+                    else:
+                        heard.put_nowait(event)
         except TimeoutError as exc:
+            if not clock.expired():
+                raise
             message = f"'{name}' took longer than {limit:g} seconds."
             raise CrewError(message) from exc
-        finally:
-            step.cancel()
-            await asyncio.gather(step, return_exceptions=True)
-        yield outcome
+        except Exception:
+            await heard.join()
+            raise
+        await heard.join()
+        return outcome
 
     def _ring(self, task_id: str) -> None:
         for bell in self._bells.get(task_id, ()):
@@ -329,34 +380,46 @@ class CrewRuns:
 
     # Rounds
 
-    async def _stop_what_is_over(self) -> None:
-        """Stop what somebody called off, here or in another process."""
+    async def _stop_what_is_not_ours(self) -> None:
+        """Stop what somebody called off, here or in another process, and what another works on."""
         if self._under_way:
-            for task_id in await self._records.over(list(self._under_way)):
+            name = self._presence.name
+            for task_id in await self._records.to_stop(list(self._under_way), name):
                 if task_id in self._under_way:
                     self._under_way[task_id].cancel()
 
     async def _go_on_for_the_dead(self) -> None:
-        """Say that this worker lives; take over from those who do not."""
-        noted = await self._records.sign_of_life(self._worker_id, SILENCE)
-        alive = {one for one in noted if not is_gone(one)}
-        left = {*await self._queue.left_by_others(alive), *self._broken_off}
+        """Take over from workers who are gone, and give the queue what it does not know."""
+        late = time.monotonic() - self._last_round > 2 * ALIVE_SECONDS
+        self._last_round = time.monotonic()
+        if late:  # this process, or all of the machine, was asleep: first let everybody sign
+            return
+        begun = await self._at_work().begun()
+        gone = await self._presence.claim(set(begun.values()))
+        left = {task_id for task_id, name in begun.items() if name in gone} | self._broken_off
         if left:
             log.warning("Tasks that were broken off go on: %s", ", ".join(sorted(left)))
-            await self._queue.resume(sorted(left))
+            await self._at_work().resume(sorted(left))
             self._broken_off -= left
-        unfinished = await self._records.page(statuses=["pending", "running"])
-        if unfinished:  # kept, but the queue never had them, or was another one
-            known = await self._queue.known()
-            for task in unfinished:
-                if task.task_id not in known:
-                    await self._queue.put(task.task_id, task.user)
+        unfinished = await self._records.unfinished()
+        unknown = set(unfinished) - (await self._at_work().known() if unfinished else set())
+        for task_id in unknown & self._unknown:  # twice: it is not just being submitted, or ending
+            await self._at_work().forget([task_id])
+            await self._at_work().put(task_id, unfinished[task_id])
+        self._unknown = unknown
 
     async def _clean_up(self) -> None:
         """Remove what is long over."""
-        gone = await self._records.clean_up(timedelta(days=self._limits.keep_days))
-        if gone:
-            await self._queue.forget(gone)
+        old = await self._records.long_over(timedelta(days=self._limits.keep_days))
+        if old:
+            await self._at_work().forget(old)
+            await self._records.remove(old)
+
+
+async def _stopped(*tasks: asyncio.Task[Any]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _every(seconds: float, do: Callable[[], Coroutine[None, None, None]]) -> None:
@@ -366,6 +429,8 @@ async def _every(seconds: float, do: Callable[[], Coroutine[None, None, None]]) 
             await do()
         except OrchestraError as exc:
             log.warning("Tasks: %s It is tried again.", exc)
+        except Exception:
+            log.exception("A round of tasks failed, and is tried again")
         await asyncio.sleep(seconds)
 
 

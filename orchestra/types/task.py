@@ -123,7 +123,11 @@ class Task(Frozen):
     usage: Usage = Usage()
     model_calls: int = 0
     starts: int = 0
-    """How often work on it was begun; more than once: a worker died meanwhile."""
+    """How often work on it was begun."""
+    crashes: int = 0
+    """How often a worker left it without a word."""
+    notes: tuple[str, ...] = ()
+    """What is to be known beside the result."""
     worker: str = ""
     """Which process works on it, or did last."""
     created_at: datetime
@@ -150,6 +154,12 @@ class TaskStarted(Happening):
     kind: Literal["task_started"] = "task_started"
     starts: int
     worker: str = ""
+
+
+class TaskPaused(Happening):
+    """A worker stops in an orderly way; another one goes on."""
+
+    kind: Literal["task_paused"] = "task_paused"
 
 
 class TeamFormed(Happening):
@@ -237,6 +247,7 @@ class TaskCancelled(Happening):
 
 TaskEvent = (
     TaskStarted
+    | TaskPaused
     | TeamFormed
     | StepStarted
     | StepDelta
@@ -264,8 +275,13 @@ def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912
         case TaskStarted():
             steps = tuple(_interrupted(step, event.at) for step in task.steps)
             begun = task.started_at or event.at
+            crashes = task.crashes + (task.status == "running")
             now = {"status": "running", "starts": event.starts, "worker": event.worker}
-            return _with(task, started_at=begun, steps=steps, **now)
+            now |= {"crashes": crashes, "started_at": begun, "steps": steps}
+            return _with(task, **now)
+        case TaskPaused():
+            steps = tuple(_interrupted(step, event.at) for step in task.steps)
+            return _with(task, status="pending", steps=steps, worker="")
         case TeamFormed():
             return _with(task, team=event.members)
         case StepStarted():
@@ -294,7 +310,8 @@ def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912
         case Worked():
             return task
         case TaskCompleted():
-            return _with(task, status="completed", result=event.result, finished_at=event.at)
+            done = {"status": "completed", "result": event.result, "notes": event.notes}
+            return _with(task, finished_at=event.at, **done)
         case TaskFailed():
             steps = tuple(_interrupted(step, event.at) for step in task.steps)
             over = {"status": "failed", "error": event.error, "finished_at": event.at}

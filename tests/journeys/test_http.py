@@ -207,7 +207,14 @@ def test_health_readiness_and_figures(http):
     assert http.get("/healthz").json() == {"status": "alive"}
     ready = http.get("/readyz").json()
     assert ready["ready"] is True
-    assert set(ready["parts"]) == {"personas", "database", "vectors", "model", "embeddings"}
+    assert set(ready["parts"]) == {
+        "personas",
+        "database",
+        "vectors",
+        "model",
+        "embeddings",
+        "tasks",
+    }
     assert ready["personas"]["revision"]
     events_of(http, message=COLD_CALL, user="figures")
     assert 'orchestra_answers_total{domain="sales",persona="karen"}' in http.get("/metrics").text

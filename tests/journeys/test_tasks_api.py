@@ -170,5 +170,5 @@ def test_a_quiet_stream_shows_that_it_lives(http, shared_model):
         lines = stream.iter_lines()
         while next(lines) != "event: heartbeat":
             pass
-        assert json.loads(next(lines).removeprefix("data: ")) == {"status": "running"}
+        assert next(lines) == "data: {}"
     http.delete(f"/tasks/{task_id}")

@@ -366,7 +366,7 @@ async def test_forgetting_a_person_forgets_lessons_and_the_conversation_at_hand(
 
 async def test_every_part_reports_itself(house):
     parts = {part.part: part for part in await house.status()}
-    assert set(parts) == {"personas", "database", "vectors", "model", "embeddings"}
+    assert set(parts) == {"personas", "database", "vectors", "model", "embeddings", "tasks"}
     assert all(part.ok for part in parts.values())
     assert "test-key" not in str(parts)
 

@@ -9,8 +9,16 @@ from contextlib import aclosing
 
 import pytest
 
-from orchestra.errors import PersonaNotFoundError, TaskInvalidError, TaskNotFoundError
-from orchestra.types.task import Request, StepDelta
+from orchestra.crews.records import TaskRecords
+from orchestra.database import now
+from orchestra.errors import (
+    PersonaNotFoundError,
+    StorageError,
+    TaskInvalidError,
+    TaskLostError,
+    TaskNotFoundError,
+)
+from orchestra.types.task import Request, StepDelta, Task, TaskStarted
 from tests.doubles.crew_model import agreeable, kind_of, verdict
 from tests.doubles.llm import Reply
 
@@ -35,6 +43,12 @@ async def done(house, task_id):
 
 async def worked(house, **more):
     return await done(house, await begun(house, **more))
+
+
+def new_task(**more):
+    asked = {"description": PLAN, "domain": "project", "complexity": "low"}
+    who = {"task_id": "t", "orchestrator": "karen", "created_at": now()}
+    return Task(**asked, **who, **more)
 
 
 def asked_for(model):
@@ -111,8 +125,7 @@ async def test_a_persona_that_is_never_content_is_asked_three_times(house, model
     assert task.status == "completed"
     assert not task.final_review.verdict.approved
     assert task.final_review.is_last
-    events = [event async for _, event in house.runs.watch(task.task_id)]
-    assert events[-1].notes == ("Karen would still have it different: Not yet.",)
+    assert task.notes == ("Karen would still have it different: Not yet.",)
 
 
 async def test_what_was_decided_is_remembered_once(house, model):
@@ -358,7 +371,7 @@ async def test_a_house_that_closes_in_the_middle_goes_on_at_the_next_opening(ope
     async with open_house() as house:
         await house.runs.open()
         task = await done(house, task_id)
-    assert (task.status, task.starts) == ("completed", 2)
+    assert (task.status, task.starts, task.crashes) == ("completed", 2, 0)
     assert asked_for(model).count("plan") == 1
     assert asked_for(model).count("work of Project Planner") == 2
     assert [one.status for one in task.steps] == ["done", "done", "interrupted", "done", "done"]
@@ -380,3 +393,48 @@ async def test_tasks_that_the_queue_does_not_know_are_given_to_it(open_house, mo
         await house.runs.open()
         tasks = [await done(house, one) for one in (begun_there, waiting)]
     assert [one.status for one in tasks] == ["completed", "completed"]
+
+
+async def test_a_task_that_another_worker_took_is_left_alone(house, model):
+    model.always(Reply("never to the end", hang_after=1))
+    task_id = await begun(house)
+    async with aclosing(house.runs.watch(task_id)) as events:
+        async for _, event in events:
+            if isinstance(event, StepDelta):
+                break
+    records = TaskRecords(house.database)
+    await records.append(task_id, "other", [TaskStarted(at=now(), starts=2, worker="other")])
+    assert await asyncio.to_thread(model.aborted.wait, 5)
+    task = await house.runs.get(task_id)
+    assert (task.status, task.worker) == ("running", "other")
+    with pytest.raises(TaskLostError, match="no longer this worker's"):
+        await records.append(task_id, "me", [StepDelta(at=now(), step_id="s", text="x")])
+    await house.runs.cancel(task_id)
+
+
+async def test_a_worker_that_crashed_too_often_is_not_followed_by_another(house, model):
+    model.choose(agreeable)
+    (task,) = await TaskRecords(house.database).add([new_task(status="running", crashes=4)])
+    await house.runs.open()
+    task = await done(house, task.task_id)
+    assert task.status == "failed"
+    assert task.error == "5 workers died in the middle of it; no further one tries."
+
+
+async def test_fewer_in_all_than_in_one_process_is_no_trouble(open_house, model):
+    model.choose(agreeable)
+    async with open_house(crews_at_once_in_all=1) as house:
+        assert (await worked(house)).status == "completed"
+
+
+async def test_outcomes_that_cannot_be_kept_are_told_and_tried_again(open_house, model, tmp_path):
+    model.choose(agreeable)
+    obstacle = tmp_path / "data" / "runs.db"
+    obstacle.mkdir(parents=True)
+    async with open_house() as house:
+        with pytest.raises(StorageError, match=r"The outcomes of tasks .*runs\.db"):
+            await begun(house)
+        (part,) = [one for one in await house.status() if one.part == "tasks"]
+        assert (part.ok, part.detail) == (False, "Nobody works on tasks in this process.")
+        obstacle.rmdir()
+        assert (await worked(house)).status == "completed"
