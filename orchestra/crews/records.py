@@ -195,9 +195,8 @@ class TaskRecords:
         Raises:
             StorageError: the database does not answer.
         """
-        own = tasks.c.worker.in_(["", worker])  # the first moment of work is nobody's yet
         query = sa.select(tasks.c.id).where(
-            tasks.c.id.in_(task_ids), tasks.c.status.not_in(OVER), own
+            tasks.c.id.in_(task_ids), tasks.c.status.not_in(OVER), tasks.c.worker == worker
         )
         return set(task_ids) - {one.id for one in await self._database.fetch(query)}
 

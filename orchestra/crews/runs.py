@@ -86,6 +86,8 @@ class CrewRuns:
         self._limits = limits
         self._opened: DurableQueue | None = None
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._begun: set[str] = set()
+        """Of those under way, the ones that are noted as this worker's."""
         self._broken_off: set[str] = set()
         self._unknown: set[str] = set()
         self._last_round = time.monotonic()
@@ -254,6 +256,7 @@ class CrewRuns:
         finally:
             await _stopped(work)
             del self._under_way[task_id]
+            self._begun.discard(task_id)
         failure = None if work.cancelled() else work.exception()
         if isinstance(failure, TaskLostError | TaskNotFoundError):
             log.info("%s", failure)
@@ -281,6 +284,7 @@ class CrewRuns:
         await recorder.open()
         try:
             await recorder.take(TaskStarted(at=now(), starts=task.starts + 1, worker=name))
+            self._begun.add(task_id)
             failure = await self._failure_of(await self._records.get(task_id), recorder)
             if failure is not None:
                 await recorder.take(TaskFailed(at=now(), error=failure))
@@ -382,9 +386,9 @@ class CrewRuns:
 
     async def _stop_what_is_not_ours(self) -> None:
         """Stop what somebody called off, here or in another process, and what another works on."""
-        if self._under_way:
+        if self._begun:
             name = self._presence.name
-            for task_id in await self._records.to_stop(list(self._under_way), name):
+            for task_id in await self._records.to_stop(list(self._begun), name):
                 if task_id in self._under_way:
                     self._under_way[task_id].cancel()
 

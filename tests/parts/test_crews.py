@@ -438,3 +438,27 @@ async def test_outcomes_that_cannot_be_kept_are_told_and_tried_again(open_house,
         assert (part.ok, part.detail) == (False, "Nobody works on tasks in this process.")
         obstacle.rmdir()
         assert (await worked(house)).status == "completed"
+
+
+async def test_a_task_of_a_dead_worker_is_not_stopped_before_it_is_begun(house, model):
+    model.choose(agreeable)
+    left = new_task(status="running", worker="ffffffffffff-1-1-dead")
+    await TaskRecords(house.database).add([left])
+    slow, looked = house.runs._records.events, []
+
+    async def late(*arguments):  # a machine under load: rounds come between
+        if not looked:
+            looked.append(arguments)
+            for _ in range(3):
+                await house.runs._stop_what_is_not_ours()
+        return await slow(*arguments)
+
+    house.runs._records.events = late
+    await house.runs.open()
+    until = time.monotonic() + 30
+    while (await house.runs.get("t")).status != "completed":
+        assert time.monotonic() < until
+        await asyncio.sleep(0.05)
+    task = await house.runs.get("t")
+    assert looked
+    assert (task.starts, task.crashes) == (1, 1)
