@@ -13,12 +13,11 @@ import uuid
 from collections import OrderedDict, deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import aclosing
-from typing import Protocol
 
 from orchestra import metrics
 from orchestra.database import now
 from orchestra.errors import LLMReplyError, MessageError, StorageError
-from orchestra.llm.chat import Reply
+from orchestra.llm.chat import Reply, Speaker
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.importance import importance_of
 from orchestra.memory.keeper import MemoryKeeper
@@ -47,19 +46,6 @@ log = logging.getLogger(__name__)
 RECALL_LIMIT = 3
 _CONVERSATIONS_IN_MEMORY = 2000
 _CUT = "The reply reached its limit of length. Write 'go on', or set longer answers."
-
-
-class Speaker(Protocol):
-    """A model that can be listened to: a real one, or the embedded voices."""
-
-    @property
-    def name(self) -> str:
-        """Name of the model."""
-        ...
-
-    def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
-        """Yield the reply piece by piece; `reply.text` is the answer once it has ended."""
-        ...
 
 
 class Conversation:

@@ -9,11 +9,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pydantic import SecretStr
 
 from orchestra.crews.agents import Agents
+from orchestra.crews.bells import Bells
 from orchestra.crews.limits import Limits
 from orchestra.crews.presence import Presence
 from orchestra.crews.records import TaskRecords
 from orchestra.crews.reviews import Desk
 from orchestra.crews.runs import CrewRuns
+from orchestra.crews.worker import Worker
 from orchestra.crews.workflow import Workflow
 from orchestra.database import Database
 from orchestra.errors import StorageError
@@ -168,20 +170,18 @@ def crew_runs(
     """The tasks of crews; nothing is worked on yet."""
     room = SMALL if settings.uses_embedded_model else LARGE
     workflow = Workflow(roster, Desk(speaker), Agents(speaker, room), memory, room)
-    return CrewRuns(
-        TaskRecords(database),
-        workflow,
-        Presence(database),
-        database.beside("runs.db"),
-        Limits(
-            per_process=settings.crews_at_once,
-            per_person=settings.crews_at_once_per_person,
-            in_all=settings.crews_at_once_in_all,
-            step_seconds=settings.crew_step_seconds,
-            task_seconds=settings.crew_task_seconds,
-            keep_days=settings.task_keep_days,
-        ),
+    records, bells = TaskRecords(database), Bells()
+    limits = Limits(
+        per_process=settings.crews_at_once,
+        per_person=settings.crews_at_once_per_person,
+        in_all=settings.crews_at_once_in_all,
+        step_seconds=settings.crew_step_seconds,
+        task_seconds=settings.crew_task_seconds,
+        keep_days=settings.task_keep_days,
     )
+    outcomes = database.beside("runs.db")
+    worker = Worker(records, workflow, Presence(database), outcomes, limits, bells)
+    return CrewRuns(records, worker, bells)
 
 
 def webhook_of(settings: Settings, roster: Roster) -> Webhook | None:

@@ -76,7 +76,7 @@ async def submit(
         detail = "Send at least one task, and all of one request for the same user."
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
     requests = [_request(one, caller) for one in given]
-    assignments, wrong = await house.intake.assignments(requests)
+    coming, wrong = await house.intake.tasks(requests)
     if wrong:
         errors = [
             {"index": index, "field": exc.field, "detail": str(exc)} for index, exc in wrong.items()
@@ -87,7 +87,7 @@ async def submit(
             detail = f"Nothing was taken. Task {first['index']}: {detail}"
         extra = {"errors": errors} if several else {"field": first["field"]}
         return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, **extra)
-    tasks = await house.runs.submit(assignments, idempotency_key)
+    tasks = await house.runs.submit(coming, idempotency_key)
     shown = [task.model_dump(mode="json") for task in tasks]
     answer = json.dumps(shown if several else shown[0], ensure_ascii=False)
     headers = {} if several else {"Location": f"/api/v1/tasks/{tasks[0].task_id}"}

@@ -45,7 +45,7 @@ def crew(
     )
 
     async def run(house: Orchestra) -> None:
-        (begun,) = await house.runs.submit([await house.intake.assignment(asked)])
+        (begun,) = await house.runs.submit([await house.intake.task(asked)])
         try:
             await _follow(house, begun.task_id, as_json=as_json)
         except asyncio.CancelledError:  # Ctrl-C

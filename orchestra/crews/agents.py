@@ -16,10 +16,10 @@ import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from orchestra.crews.listening import Listener, Speaker
+from orchestra.crews.listening import Listener
 from orchestra.database import now
 from orchestra.errors import CrewError, LLMError
-from orchestra.llm.chat import Reply
+from orchestra.llm.chat import Reply, Speaker
 from orchestra.prompts.crew import Duty, Room
 from orchestra.types.conversation import ChatTurn, Prompt, Tool
 from orchestra.types.task import StepStarted, TaskEvent, Worked

@@ -1,18 +1,20 @@
-"""What somebody asks of a crew, made into what the crew is to do."""
+"""What somebody asks of a crew, made into a task."""
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import get_args
 
 from orchestra.crews.team import estimated_complexity
+from orchestra.database import now
 from orchestra.errors import TaskInvalidError
 from orchestra.llm.embedding import Embedder
 from orchestra.personas.roster import Roster
 from orchestra.routing.router import Router
 from orchestra.types.conversation import Message
 from orchestra.types.persona import GENERAL, Personas
-from orchestra.types.task import Assignment, Complexity, Request
+from orchestra.types.task import Complexity, Request, Task
 
 COMPLEXITIES: tuple[Complexity, ...] = get_args(Complexity)
 
@@ -28,8 +30,8 @@ class Intake:
         self._router = router
         self._limit = description_limit
 
-    async def assignment(self, request: Request) -> Assignment:
-        """What a crew is to do.
+    async def task(self, request: Request) -> Task:
+        """A new task.
 
         Raises:
             TaskInvalidError: the request breaks a rule: which, and what is known.
@@ -45,20 +47,22 @@ class Intake:
             domain, owner = await self._routed(request, description, personas)
         else:
             owner = personas.for_domain(domain).id
-        return Assignment(
+        return Task(
+            task_id=str(uuid.uuid4()),
             description=description,
             domain=domain,
             complexity=complexity,
             complexity_reason=reason,
             orchestrator=orchestrator or owner,
-            user_id=request.user_id,
-            conversation_id=request.conversation_id,
+            user=request.user_id,
+            conversation=request.conversation_id,
+            created_at=now(),
         )
 
-    async def assignments(
+    async def tasks(
         self, requests: Sequence[Request]
-    ) -> tuple[list[Assignment], dict[int, TaskInvalidError]]:
-        """What crews are to do, and what is wrong with some of the requests, by index.
+    ) -> tuple[list[Task], dict[int, TaskInvalidError]]:
+        """New tasks, and what is wrong with some of the requests, by index.
 
         Raises:
             PersonaError: no personas could be read.
@@ -66,7 +70,7 @@ class Intake:
         found, wrong = [], {}
         for index, request in enumerate(requests):
             try:
-                found.append(await self.assignment(request))
+                found.append(await self.task(request))
             except TaskInvalidError as exc:
                 wrong[index] = exc
         return found, wrong

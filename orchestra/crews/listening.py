@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from orchestra.database import now
 from orchestra.errors import LLMReplyError, LLMUnavailableError
-from orchestra.llm.chat import Reply
+from orchestra.llm.chat import Reply, Speaker
 from orchestra.types.conversation import Prompt, Usage
 from orchestra.types.task import StepDelta, StepFinished
 
@@ -19,14 +18,6 @@ TRIES = 4
 this is for streams that are cut half-way, and for replies that are none."""
 PAUSE_SECONDS = 0.5
 """Before the second try; twice as long before each further one."""
-
-
-class Speaker(Protocol):
-    """A model that can be listened to: a real one, or the embedded one."""
-
-    def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
-        """Yield the reply piece by piece."""
-        ...
 
 
 @dataclass

@@ -127,34 +127,27 @@ class TaskRecords:
 
         await self._change(task_id, events_for)
 
-    async def end(
-        self, task_id: str, user_id: str | None, event_for: Callable[[Task], TaskEvent]
-    ) -> Task | None:
-        """Let a task be over, whoever works on it.
+    async def end(self, task_id: str, user_id: str | None, event: TaskEvent) -> None:
+        """Let a task be over, whoever works on it; one that is over stays as it is.
 
         Args:
             task_id: Which.
             user_id: Whose it must be; None: anybody's.
-            event_for: Makes the last event.
-
-        Returns:
-            The task as it stands now; None if it was over before.
+            event: The last one.
 
         Raises:
             TaskNotFoundError: there is no such task.
             StorageError: it could not be kept.
         """
-        return await self._change(
-            task_id, lambda task: [] if task.is_over else [event_for(task)], user_id
-        )
+        await self._change(task_id, lambda task: [] if task.is_over else [event], user_id)
 
     async def _change(
         self,
         task_id: str,
         events_for: Callable[[Task], Sequence[TaskEvent]],
         user_id: str | None = None,
-    ) -> Task | None:
-        def insert(connection: sa.Connection) -> Task | None:
+    ) -> None:
+        def insert(connection: sa.Connection) -> None:
             query = sa.select(tasks.c.task).where(tasks.c.id == task_id, *_of(user_id))
             row = connection.execute(query.with_for_update()).one_or_none()
             if row is None:
@@ -162,7 +155,7 @@ class TaskRecords:
             task = _task(row.task)
             events = events_for(task)
             if not events:
-                return None
+                return
             highest = sa.select(sa.func.max(task_events.c.number))
             number = connection.scalar(highest.where(task_events.c.task_id == task_id)) or 0
             rows = []
@@ -173,9 +166,8 @@ class TaskRecords:
             connection.execute(task_events.insert(), rows)
             if not all(isinstance(event, StepDelta) for event in events):
                 connection.execute(tasks.update().where(tasks.c.id == task_id).values(_row(task)))
-            return task
 
-        return await self._database.write(insert)
+        await self._database.write(insert)
 
     async def events(self, task_id: str, behind: int = 0) -> Sequence[tuple[int, TaskEvent]]:
         """What happened behind an event's number, in order, each with its number.

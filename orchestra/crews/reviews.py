@@ -10,10 +10,10 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from orchestra.crews.listening import Listener, Speaker
+from orchestra.crews.listening import Listener
 from orchestra.database import now
 from orchestra.errors import LLMError
-from orchestra.llm.chat import Reply
+from orchestra.llm.chat import Reply, Speaker
 from orchestra.prompts.crew import Brief, Refused, plan_prompt, review_prompt
 from orchestra.types.conversation import Prompt
 from orchestra.types.task import (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 
 from orchestra.crews.reviews import MOST_ATTEMPTS, Desk
 from orchestra.crews.team import team_for
@@ -16,9 +18,9 @@ from orchestra.personas.roster import Roster
 from orchestra.prompts.crew import Brief, Contribution, Duty, Refused, Room, duty_of
 from orchestra.types.memory import Owner, Record
 from orchestra.types.task import (
-    Assignment,
     Planned,
     Reviewed,
+    Task,
     TaskCompleted,
     TaskEvent,
     TeamFormed,
@@ -64,7 +66,7 @@ class Workflow:
         """Send the agents home."""
         await self._agents.close()
 
-    async def run(self, task_id: str, asked: Assignment, once: Once) -> Events:
+    async def run(self, task: Task, once: Once) -> Events:
         """Work on a task to its end: yields what happens, TaskCompleted last.
 
         Closing the generator stops whatever is under way.
@@ -75,89 +77,113 @@ class Workflow:
             CrewError: an agent failed.
         """
         personas = await self._roster.current()
-        persona = personas.find(asked.orchestrator) or personas.for_domain(asked.domain)
-        team = team_for(asked.domain, asked.complexity)
-        brief = Brief(asked, persona, team, self._room)
+        persona = personas.find(task.orchestrator) or personas.for_domain(task.domain)
+        team = team_for(task.domain, task.complexity)
+        brief = Brief(task, persona, team, self._room)
         self._agents.load()  # while the plan is written
         yield TeamFormed(at=now(), members=team)
 
-        plan = ""
-        async for event in self._plan(brief, once):
-            plan = event.plan if isinstance(event, Planned) else plan
-            yield event
+        agreed = _Outcome()
+        plan = partial(self._desk.plan, brief)
+        async with aclosing(self._reviewed("plan", brief, plan, agreed, once)) as events:
+            async for event in events:
+                yield event
 
         earlier: list[Contribution] = []
         for member in team[:-1]:
-            duty = duty_of(brief, member, plan, earlier)
-            async for event in once(f"work of {member.role}", partial(self._agents.work, duty)):
-                if isinstance(event, Worked):
-                    earlier.append(Contribution(event.role, event.text))
+            duty = duty_of(brief, member, agreed.text, earlier)
+            work = once(f"work of {member.role}", partial(self._agents.work, duty))
+            async with aclosing(work) as events:
+                async for event in events:
+                    if isinstance(event, Worked):
+                        earlier.append(Contribution(event.role, event.text))
+                    yield event
+
+        def lead(attempt: int, refused: Refused | None) -> Events:
+            del attempt  # the agent is told what was refused
+            duty = duty_of(brief, team[-1], agreed.text, earlier, refused)
+            return self._agents.work(duty)
+
+        done = _Outcome()
+        review = self._reviewed("result", brief, lead, done, once, agreed.text)
+        async with aclosing(review) as events:
+            async for event in events:
                 yield event
 
-        result, verdict = "", Verdict(approved=False)
-        async for event in self._result(brief, plan, earlier, once):
-            result = event.text if isinstance(event, Worked) else result
-            verdict = event.review.verdict if isinstance(event, Reviewed) else verdict
-            yield event
-
-        keep = partial(self._complete, task_id, brief, result, verdict)
-        async for event in once("remember", keep):
-            yield event
-
-    async def _plan(self, brief: Brief, once: Once) -> Events:
-        """A plan that the persona agrees to, or the last of those that it was shown."""
-        refused = None
-        for attempt in range(1, MOST_ATTEMPTS + 1):
-            plan, verdict = "", Verdict(approved=False)
-            write = partial(self._desk.plan, brief, attempt, refused)
-            async for event in once(f"plan {attempt}", write):
-                plan = event.plan if isinstance(event, Planned) else plan
+        async with aclosing(once("remember", partial(self._complete, brief, done))) as events:
+            async for event in events:
                 yield event
-            review = partial(self._desk.review, brief, "plan", attempt, plan)
-            async for event in once(f"review of plan {attempt}", review):
-                verdict = event.review.verdict if isinstance(event, Reviewed) else verdict
-                yield event
-            if verdict.approved:
-                return
-            refused = Refused(plan, verdict.reasons)
 
-    async def _result(
-        self, brief: Brief, plan: str, earlier: list[Contribution], once: Once
+    async def _reviewed(  # one journey, told of a plan and of a result
+        self,
+        of: Literal["plan", "result"],
+        brief: Brief,
+        write: Callable[[int, Refused | None], Events],
+        outcome: _Outcome,
+        once: Once,
+        plan: str = "",
     ) -> Events:
-        """A result that the persona stands behind, or the last of those that it was shown."""
-        refused = None
+        """Let something be written until the persona agrees, or has refused it often enough."""
         for attempt in range(1, MOST_ATTEMPTS + 1):
-            result, verdict = "", Verdict(approved=False)
-            duty = duty_of(brief, brief.team[-1], plan, earlier, refused)
-            async for event in once(f"result {attempt}", partial(self._agents.work, duty)):
-                result = event.text if isinstance(event, Worked) else result
-                yield event
-            review = partial(self._desk.review, brief, "result", attempt, result, plan)
-            async for event in once(f"review of result {attempt}", review):
-                verdict = event.review.verdict if isinstance(event, Reviewed) else verdict
-                yield event
-            if verdict.approved:
+            review = partial(self._review, of, brief, attempt, outcome, plan)
+            steps = {
+                f"{of} {attempt}": partial(write, attempt, outcome.refused),
+                f"review of {of} {attempt}": review,
+            }
+            for name, step in steps.items():
+                async with aclosing(once(name, step)) as events:
+                    async for event in events:
+                        outcome.note(event)
+                        yield event
+            if outcome.verdict.approved:
                 return
-            refused = Refused(result, verdict.reasons)
 
-    async def _complete(self, task_id: str, brief: Brief, result: str, verdict: Verdict) -> Events:
+    def _review(
+        self,
+        of: Literal["plan", "result"],
+        brief: Brief,
+        attempt: int,
+        outcome: _Outcome,
+        plan: str,
+    ) -> Events:
+        return self._desk.review(brief, of, attempt, outcome.text, plan)
+
+    async def _complete(self, brief: Brief, done: _Outcome) -> Events:
         """Keep what was decided; a failure of that is told beside the result, which stands."""
-        asked, persona = brief.asked, brief.persona
+        task, persona = brief.task, brief.persona
         record = Record(
-            owner=Owner(asked.user_id, persona.id),
-            conversation_id=asked.conversation_id,
-            domain=asked.domain,
-            task=asked.description,
-            decision=result,
+            owner=Owner(task.user, persona.id),
+            conversation_id=task.conversation,
+            domain=task.domain,
+            task=task.description,
+            decision=done.text,
             importance=DECISIVE,
             created_at=now(),
-            message_id=task_id,
+            message_id=task.task_id,
         )
         notes = []
-        if not verdict.approved:
-            notes.append(f"{persona.name} would still have it different: {verdict.reasons}")
+        if not done.verdict.approved:
+            notes.append(f"{persona.name} would still have it different: {done.verdict.reasons}")
         try:
             await self._memory.remember(record)
         except StorageError as exc:
             notes.append(f"This result will not be remembered. {exc}")
-        yield TaskCompleted(at=now(), result=result, notes=tuple(notes))
+        yield TaskCompleted(at=now(), result=done.text, notes=tuple(notes))
+
+
+@dataclass
+class _Outcome:
+    """What was written last, and what the persona thinks of it."""
+
+    text: str = ""
+    verdict: Verdict = field(default_factory=lambda: Verdict(approved=False))
+    refused: Refused | None = None
+
+    def note(self, event: TaskEvent) -> None:
+        if isinstance(event, Planned):
+            self.text = event.plan
+        elif isinstance(event, Worked):
+            self.text = event.text
+        elif isinstance(event, Reviewed):
+            self.verdict = event.review.verdict
+            self.refused = Refused(self.text, self.verdict.reasons)

@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import openai
@@ -41,6 +41,19 @@ class Reply:
     usage: Usage = field(default_factory=Usage)
     tool_calls: dict[int, ToolCall] = field(default_factory=dict)
     """What the model wants done before it goes on, by number, where it was offered tools."""
+
+
+class Speaker(Protocol):
+    """A model that can be listened to: a real one, or the embedded voices."""
+
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
+
+    def stream(self, prompt: Prompt, reply: Reply) -> AsyncGenerator[str, None]:
+        """Yield the reply piece by piece; `reply.text` is the answer once it has ended."""
+        ...
 
 
 class ChatModel:

@@ -15,7 +15,7 @@ from orchestra.prompts.template import framed
 from orchestra.prompts.traits import behaviours, introduction
 from orchestra.types.conversation import ChatTurn, Prompt, shorten
 from orchestra.types.persona import Persona
-from orchestra.types.task import Assignment, Member, Seniority, Verdict
+from orchestra.types.task import Member, Seniority, Task, Verdict
 
 _DUTIES: dict[Seniority, str] = {
     "lead": "You lead. You bring what the others found into one whole, settle where they "
@@ -54,7 +54,7 @@ SMALL = Room(characters=600, reply_tokens=220, context_tokens=1_536, tells_all=F
 class Brief:
     """What every prompt of one task is made of."""
 
-    asked: Assignment
+    task: Task
     persona: Persona
     """Whose crew it is."""
     team: tuple[Member, ...]
@@ -176,7 +176,7 @@ def duty_of(
 
 
 def _task(brief: Brief) -> str:
-    return f"The task:\n{_given('message', brief.asked.description, brief.room)}"
+    return f"The task:\n{_given('message', brief.task.description, brief.room)}"
 
 
 def _sent_back(what: str, brief: Brief, refused: Refused | None) -> list[str]:

@@ -39,20 +39,6 @@ class Request(Frozen):
     conversation_id: str | None = None
 
 
-class Assignment(Frozen):
-    """What a crew is to do."""
-
-    description: str
-    domain: str
-    complexity: Complexity
-    complexity_reason: str
-    """'given', or why it was estimated so."""
-    orchestrator: str
-    """Id of the persona who leads and reviews."""
-    user_id: str = "local"
-    conversation_id: str | None = None
-
-
 class Member(Frozen):
     """One of a crew."""
 
@@ -107,8 +93,10 @@ class Task(Frozen):
     domain: str
     complexity: Complexity
     complexity_reason: str = ""
+    """'given', or why it was estimated so."""
     status: TaskStatus = "pending"
     orchestrator: str
+    """Id of the persona who leads and reviews."""
     user: str = "local"
     conversation: str | None = None
     team: tuple[Member, ...] = ()

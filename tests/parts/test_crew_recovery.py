@@ -138,7 +138,7 @@ async def test_two_workers_share_one_queue_and_each_step_is_done_once(
     async with open_house(**limits) as house, worker as other:
         assert b"At work" in await other.stderr.readline()
         request = Request(description="Plan the fair", domain="project", complexity="low")
-        asked = [await house.intake.assignment(request)] * 8
+        asked = [await house.intake.task(request) for _ in range(8)]
         submitted = await house.runs.submit(asked)
         for one in submitted:
             async for _ in house.runs.watch(one.task_id):

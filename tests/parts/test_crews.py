@@ -27,7 +27,7 @@ PLAN = "Draft a launch plan for a bakery"
 
 async def assigned(house, description=PLAN, domain="project", complexity="low", **more):
     request = Request(description=description, domain=domain, complexity=complexity, **more)
-    return await house.intake.assignment(request)
+    return await house.intake.task(request)
 
 
 async def begun(house, **more):
@@ -39,6 +39,14 @@ async def done(house, task_id):
     async for _ in house.runs.watch(task_id):
         pass
     return await house.runs.get(task_id)
+
+
+async def words_of(house, task_id, beginning=""):
+    """Wait until these words are being written."""
+    async with aclosing(house.runs.watch(task_id)) as events:
+        async for _, event in events:
+            if isinstance(event, StepDelta) and event.text.startswith(beginning):
+                return
 
 
 async def worked(house, **more):
@@ -185,10 +193,7 @@ async def test_passing_faults_are_not_heard(house, model, monkeypatch):
 async def test_cancel_aborts_the_request_to_the_model(house, model):
     model.always(Reply("never to the end", hang_after=1))
     task_id = await begun(house)
-    async with aclosing(house.runs.watch(task_id)) as events:
-        async for _, event in events:
-            if isinstance(event, StepDelta):
-                break
+    await words_of(house, task_id)
     asked = time.monotonic()
     task = await house.runs.cancel(task_id)
     assert task.status == "cancelled"
@@ -200,10 +205,7 @@ async def test_cancel_aborts_the_request_to_the_model(house, model):
 async def test_cancel_reaches_an_agent_too(house, model):
     model.enqueue(Reply("1. do"), verdict(approved=True), Reply("Half of it", hang_after=1))
     task_id = await begun(house)
-    async with aclosing(house.runs.watch(task_id)) as events:
-        async for _, event in events:
-            if isinstance(event, StepDelta) and event.text.startswith("Half"):
-                break
+    await words_of(house, task_id, "Half")
     await house.runs.cancel(task_id)
     assert await asyncio.to_thread(model.aborted.wait, 5)
     task = await house.runs.get(task_id)
@@ -317,10 +319,10 @@ async def test_tasks_are_listed_by_person_and_page(house, model):
 
 async def test_the_subject_is_found_out_and_so_is_who_leads(house):
     request = Request(description="How do I get past the gatekeeper when cold calling?")
-    asked = await house.intake.assignment(request)
+    asked = await house.intake.task(request)
     assert (asked.domain, asked.orchestrator, asked.complexity) == ("sales", "karen", "low")
     assert asked.complexity_reason.startswith("estimated as low")
-    led = await house.intake.assignment(request.model_copy(update={"persona_id": "sophia"}))
+    led = await house.intake.task(request.model_copy(update={"persona_id": "sophia"}))
     assert led.orchestrator == "sophia"
 
 
@@ -336,13 +338,13 @@ async def test_the_subject_is_found_out_and_so_is_who_leads(house):
 async def test_a_request_that_breaks_a_rule_is_refused_in_words(house, wrong, field, told):
     request = Request(**{"description": PLAN, **wrong})
     with pytest.raises(TaskInvalidError, match=told) as caught:
-        await house.intake.assignment(request)
+        await house.intake.task(request)
     assert caught.value.field == field
 
 
 async def test_a_persona_that_does_not_exist_leads_nobody(house):
     with pytest.raises(PersonaNotFoundError, match="Known: cherry, karen, sophia"):
-        await house.intake.assignment(Request(description=PLAN, persona_id="zoe"))
+        await house.intake.task(Request(description=PLAN, persona_id="zoe"))
 
 
 async def test_what_is_long_over_is_removed(open_house, model):
@@ -364,10 +366,7 @@ async def test_a_house_that_closes_in_the_middle_goes_on_at_the_next_opening(ope
     async with open_house() as house:
         model.enqueue(Reply("1. do"), verdict(approved=True), Reply("Half of it", hang_after=1))
         task_id = await begun(house)
-        async with aclosing(house.runs.watch(task_id)) as events:
-            async for _, event in events:
-                if isinstance(event, StepDelta) and event.text == "Half":
-                    break
+        await words_of(house, task_id, "Half")
     async with open_house() as house:
         await house.runs.open()
         task = await done(house, task_id)
@@ -384,10 +383,7 @@ async def test_tasks_that_the_queue_does_not_know_are_given_to_it(open_house, mo
     async with open_house() as house:
         model.enqueue(Reply("Half of it", hang_after=1))
         begun_there, waiting = await begun(house), await begun(house)
-        async with aclosing(house.runs.watch(begun_there)) as events:
-            async for _, event in events:
-                if isinstance(event, StepDelta):
-                    break
+        await words_of(house, begun_there)
     (tmp_path / "data" / "runs.db").unlink()  # as after a move to another database
     async with open_house() as house:
         await house.runs.open()
@@ -398,10 +394,7 @@ async def test_tasks_that_the_queue_does_not_know_are_given_to_it(open_house, mo
 async def test_a_task_that_another_worker_took_is_left_alone(house, model):
     model.always(Reply("never to the end", hang_after=1))
     task_id = await begun(house)
-    async with aclosing(house.runs.watch(task_id)) as events:
-        async for _, event in events:
-            if isinstance(event, StepDelta):
-                break
+    await words_of(house, task_id)
     records = TaskRecords(house.database)
     await records.append(task_id, "other", [TaskStarted(at=now(), starts=2, worker="other")])
     assert await asyncio.to_thread(model.aborted.wait, 5)
@@ -450,7 +443,7 @@ async def test_a_task_of_a_dead_worker_is_not_stopped_before_it_is_begun(house, 
         if not looked:
             looked.append(arguments)
             for _ in range(3):
-                await house.runs._stop_what_is_not_ours()
+                await house.runs._worker.stop_what_is_not_ours()
         return await slow(*arguments)
 
     house.runs._records.events = late
