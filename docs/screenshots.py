@@ -14,6 +14,8 @@ import httpx
 from playwright.async_api import Browser, Page, async_playwright
 
 from benchmarks.processes import environment, free_port, running, seconds_until_ok
+from docs.launch_plan import ASKED, LAST_WORDS, LaunchPlan
+from tests.doubles.llm import ModelServer
 
 FOLDER = Path(__file__).parent / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
@@ -26,7 +28,7 @@ QUESTIONS = (
 
 
 async def main() -> None:
-    """Take all pictures: welcome, answer, memory and error, both widths, both themes."""
+    """Take all pictures: welcome, answer, memory, error and crew, both widths, both themes."""
     FOLDER.mkdir(exist_ok=True)
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
     async with async_playwright() as playwright:
@@ -42,7 +44,44 @@ async def main() -> None:
                         await ask(page, QUESTIONS[-1])
                         await page.get_by_text("did not answer").wait_for()
                         await take(page, f"error-{width}-{theme}")
+        for width in HEIGHTS:
+            for theme in THEMES:
+                with ModelServer() as model:
+                    model.choose(LaunchPlan())
+                    async with (
+                        product(OPENAI_BASE_URL=model.base_url) as url,
+                        opened(browser, url, width, theme) as page,
+                    ):
+                        await picture_a_crew(page, f"{width}-{theme}")
         await browser.close()
+
+
+async def picture_a_crew(page: Page, name: str) -> None:
+    """The plan that waits for an answer, agents at work, the result with its chart, the tasks."""
+    await page.click("#chat-settings-open-modal")
+    await page.click("#asks_first")
+    await page.get_by_role("button", name="Confirm").click()
+    await page.click("#chat-input")
+    await page.keyboard.type("/Crew")
+    await page.wait_for_timeout(500)
+    await page.keyboard.press("Enter")
+    await page.keyboard.type(ASKED)
+    await page.keyboard.press("Enter")
+    await page.get_by_test_id("question").wait_for()
+    await page.get_by_role("button", name="the plan: sent back").click()
+    await take(page, f"crew-plan-{name}")
+    await page.get_by_role("button", name="Start the work").click()
+    await page.get_by_role("button", name="Lead Marketing Strategist at work").click()
+    await page.get_by_role("button", name="timeline generator").wait_for()
+    await take(page, f"crew-work-{name}")
+    await page.get_by_role("button", name="Karen's crew on marketing: done").wait_for()
+    await page.get_by_text(LAST_WORDS).last.wait_for()
+    await page.locator(".js-plotly-plot").wait_for()
+    await page.get_by_role("button", name="the result: approved").click()
+    await page.get_by_role("button", name="the result: approved").scroll_into_view_if_needed()
+    await take(page, f"crew-review-{name}")
+    await page.locator(".js-plotly-plot").scroll_into_view_if_needed()
+    await take(page, f"crew-result-{name}")
 
 
 async def picture_a_conversation(page: Page, name: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
+from orchestra.crews.files import Attachments
 from orchestra.crews.intake import Intake
 from orchestra.database import now
 from orchestra.environment import limit_threads, prepare_environment
@@ -99,7 +100,8 @@ async def open_orchestra(
             vectors=vectors,
             memory=memory,
             lessons=lessons,
-            intake=Intake(roster, embedder, router, settings.message_limit),
+            intake=Intake(roster, embedder, router, Attachments(database), settings.message_limit),
+            attachments=Attachments(database),
             runs=runs,
             webhook=webhook_of(settings, roster),
             speaker=speaker,

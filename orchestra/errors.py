@@ -20,7 +20,9 @@ OrchestraError
 │   ├── TaskInvalidError         what is asked of a crew breaks a rule: which field, what is known
 │   ├── TaskNotFoundError        no such task for this person
 │   ├── TaskLostError            another worker goes on with it
-│   └── CrewError                the crew could not do its part: who, and why
+│   ├── CrewError                the crew could not do its part: who, and why
+│   ├── ToolError                a tool cannot do what an agent asks: why, and what would help
+│   └── FileRefusedError         a file cannot be kept: too large, empty, one too many
 └── EvaluationError              an evaluation file cannot be read: file and line
 
 One class per reaction, not per place. The doors decide what an error means for them: the
@@ -148,6 +150,14 @@ class TaskLostError(TaskError):
 
 class CrewError(TaskError):
     """The crew could not do its part."""
+
+
+class ToolError(TaskError):
+    """A tool cannot do what an agent asks of it; the agent is told, and goes on."""
+
+
+class FileRefusedError(TaskError):
+    """A file cannot be kept."""
 
 
 class EvaluationError(OrchestraError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from orchestra.accounts import Accounts
 from orchestra.conversation import Conversation
+from orchestra.crews.files import Attachments
 from orchestra.crews.intake import Intake
 from orchestra.crews.runs import CrewRuns
 from orchestra.database import Database
@@ -48,6 +49,7 @@ class Orchestra:
     speaker: ChatModel | EmbeddedVoices
     lessons: Lessons
     intake: Intake
+    attachments: Attachments
     runs: CrewRuns
     webhook: Webhook | None = None
     """Set where personas live in Notion."""

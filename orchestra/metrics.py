@@ -57,6 +57,35 @@ thumbs = Gauge(
     "orchestra_thumbs", "Thumbs on answers, up and down.", ["persona", "thumb"], registry=registry
 )
 
+tasks = Gauge("orchestra_tasks", "Tasks of crews that are kept.", ["status"], registry=registry)
+task_seconds = Histogram(
+    "orchestra_task_seconds",
+    "From the beginning of the work on a task to its end.",
+    ["status"],
+    buckets=(1, 3, 10, 30, 60, 120, 300, 600, 1800, 3600),
+    registry=registry,
+)
+task_step_seconds = Histogram(
+    "orchestra_task_step_seconds",
+    "How long a step of a crew took: plan, review, agent or tool.",
+    ["kind", "ok"],
+    buckets=(*_SECONDS, 120, 300),
+    registry=registry,
+)
+task_model_calls = Histogram(
+    "orchestra_task_model_calls",
+    "Requests to the model for one task.",
+    buckets=(1, 2, 4, 6, 8, 12, 16, 24, 32, 48),
+    registry=registry,
+)
+task_tokens = Histogram(
+    "orchestra_task_tokens",
+    "Tokens of one task, as the model server counts them.",
+    ["kind"],
+    buckets=(100, 300, 1_000, 3_000, 10_000, 30_000, 100_000, 300_000),
+    registry=registry,
+)
+
 
 def answers_of(persona_id: str) -> int:
     """How many answers a persona gave since the process started."""

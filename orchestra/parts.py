@@ -10,11 +10,13 @@ from pydantic import SecretStr
 
 from orchestra.crews.agents import Agents
 from orchestra.crews.bells import Bells
+from orchestra.crews.files import Artifacts
 from orchestra.crews.limits import Limits
 from orchestra.crews.presence import Presence
 from orchestra.crews.records import TaskRecords
 from orchestra.crews.reviews import Desk
 from orchestra.crews.runs import CrewRuns
+from orchestra.crews.toolbox import Toolbox
 from orchestra.crews.worker import Worker
 from orchestra.crews.workflow import Workflow
 from orchestra.database import Database
@@ -169,8 +171,10 @@ def crew_runs(
 ) -> CrewRuns:
     """The tasks of crews; nothing is worked on yet."""
     room = SMALL if settings.uses_embedded_model else LARGE
-    workflow = Workflow(roster, Desk(speaker), Agents(speaker, room), memory, room)
     records, bells = TaskRecords(database), Bells()
+    notion = open_wire(settings) if settings.notion_api_key is not None else None
+    agents = Agents(speaker, room, Toolbox(database, records, memory, notion))
+    workflow = Workflow(roster, Desk(speaker), agents, memory, room)
     limits = Limits(
         per_process=settings.crews_at_once,
         per_person=settings.crews_at_once_per_person,
@@ -181,7 +185,7 @@ def crew_runs(
     )
     outcomes = database.beside("runs.db")
     worker = Worker(records, workflow, Presence(database), outcomes, limits, bells)
-    return CrewRuns(records, worker, bells)
+    return CrewRuns(records, Artifacts(database), worker, bells)
 
 
 def webhook_of(settings: Settings, roster: Roster) -> Webhook | None:

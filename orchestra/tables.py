@@ -218,3 +218,77 @@ workers = sa.Table(
     sa.Column("seen_at", _UTC, nullable=False),
 )
 """Processes that work on tasks, and when each was last alive."""
+
+work_items = sa.Table(
+    "work_items",
+    tables,
+    sa.Column("user_id", sa.String(200), primary_key=True),
+    sa.Column("title", sa.String(200), primary_key=True),
+    sa.Column("owner", sa.String(100), nullable=False),
+    sa.Column("status", sa.String(10), nullable=False),
+    sa.Column("due", sa.String(10), nullable=False),
+    sa.Column("task_id", sa.String(36), nullable=False),
+    sa.Column("changed_at", _UTC, nullable=False),
+)
+"""What crews noted that people have to do; `due` is a date as it is written, or ''."""
+
+contacts = sa.Table(
+    "contacts",
+    tables,
+    sa.Column("user_id", sa.String(200), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("company", sa.String(200), nullable=False),
+    sa.Column("email", sa.String(254), nullable=False),
+    sa.Column("phone", sa.String(60), nullable=False),
+    sa.Column("changed_at", _UTC, nullable=False),
+)
+"""Whom somebody sells to."""
+
+deals = sa.Table(
+    "deals",
+    tables,
+    sa.Column("user_id", sa.String(200), primary_key=True),
+    sa.Column("title", sa.String(200), primary_key=True),
+    sa.Column("contact", sa.String(200), nullable=False),
+    sa.Column("stage", sa.String(20), nullable=False),
+    sa.Column("amount", sa.Float, nullable=False),
+    sa.Column("changed_at", _UTC, nullable=False),
+)
+"""What somebody hopes to sell; `contact` is a name that need not be known."""
+
+contact_notes = sa.Table(
+    "contact_notes",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(200), nullable=False),
+    sa.Column("contact", sa.String(200), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("created_at", _UTC, nullable=False),
+    sa.Index("contact_notes_by_contact", "user_id", "contact", "created_at"),
+)
+"""What was said to a contact, or about one."""
+
+artifacts = sa.Table(
+    "artifacts",
+    tables,
+    sa.Column(
+        "task_id", sa.String(36), sa.ForeignKey("tasks.id", ondelete="CASCADE"), primary_key=True
+    ),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("content_type", sa.String(100), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", _UTC, nullable=False),
+)
+"""Files that came of a task."""
+
+attachments = sa.Table(
+    "attachments",
+    tables,
+    sa.Column("user_id", sa.String(200), primary_key=True),
+    sa.Column("conversation_id", sa.String(200), primary_key=True),
+    sa.Column("name", sa.String(200), primary_key=True),
+    sa.Column("content_type", sa.String(100), nullable=False),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", _UTC, nullable=False),
+)
+"""Files that people attached to a conversation, for its crews."""

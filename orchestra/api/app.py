@@ -23,6 +23,7 @@ from orchestra.api import (
     avatars,
     chat,
     feedback,
+    files,
     health,
     memories,
     notion_webhook,
@@ -32,6 +33,7 @@ from orchestra.api import (
 )
 from orchestra.api.problems import problem, status_of
 from orchestra.api.security import HostAndOriginGuard, PageGuard, RequestSizeGuard
+from orchestra.crews.files import MOST_BYTES
 from orchestra.environment import prepare_environment
 from orchestra.errors import (
     OrchestraError,
@@ -110,6 +112,7 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
         avatars.router,
         notion_webhook.router,
         tasks.router,
+        files.router,
         memories.router,
         feedback.router,
         health.router,
@@ -120,7 +123,11 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
     _add_error_pages(app)
     _add_dead_end(app)
     # Outermost last: the host is checked before anything else is read.
-    app.add_middleware(RequestSizeGuard, limit_bytes=4 * settings.message_limit + 1_000_000)
+    app.add_middleware(
+        RequestSizeGuard,
+        limit_bytes=4 * settings.message_limit + 1_000_000,
+        file_limit_bytes=MOST_BYTES + 100_000,
+    )
     app.add_middleware(PageGuard)
     app.add_middleware(HostAndOriginGuard, host_names=settings.host_names)
 

@@ -50,9 +50,12 @@ async def figures(house: House) -> Response:
     metrics.persona_reloads.set(personas.reloads)
     metrics.persona_failures.set(personas.failures)
     metrics.thumbs.clear()
+    metrics.tasks.clear()
     with contextlib.suppress(OrchestraError):  # which `readyz` tells
         for persona in (await house.conversation.personas()).members:
             thumbs = await house.statistics.of(persona)
             metrics.thumbs.labels(persona.id, "up").set(thumbs.thumbs_up)
             metrics.thumbs.labels(persona.id, "down").set(thumbs.thumbs_down)
+        for status, number in (await house.runs.counts()).items():
+            metrics.tasks.labels(status).set(number)
     return Response(metrics.exposition(), media_type=CONTENT_TYPE_LATEST)

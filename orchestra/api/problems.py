@@ -7,6 +7,7 @@ from http import HTTPStatus
 from fastapi.responses import JSONResponse
 
 from orchestra.errors import (
+    FileRefusedError,
     LLMRefusedError,
     LLMReplyError,
     LLMUnavailableError,
@@ -37,6 +38,7 @@ STATUS_OF: dict[type[OrchestraError], HTTPStatus] = {
     LLMReplyError: HTTPStatus.BAD_GATEWAY,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     MemoryNotFoundError: HTTPStatus.NOT_FOUND,
+    FileRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TaskInvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TaskNotFoundError: HTTPStatus.NOT_FOUND,
 }

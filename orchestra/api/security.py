@@ -16,6 +16,9 @@ _REMOTE_LINKS = re.compile(
     re.IGNORECASE,
 )
 
+_FILES = re.compile(r"/project/file$|/api/v1/conversations/[^/]+/files/")
+"""Chainlit's door for files, and ours."""
+
 _PROVIDERS_ANSWER = ("/auth/oauth/azure-ad-hybrid/callback", "login.microsoftonline.com")
 
 _CONTENT_POLICY = (
@@ -56,11 +59,12 @@ class HostAndOriginGuard:
 
 
 class RequestSizeGuard:
-    """Refuses bodies beyond a limit, announced or not."""
+    """Refuses bodies beyond a limit, announced or not; where files go, the limit is another."""
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, limit_bytes: int, file_limit_bytes: int) -> None:
         self._app = app
         self._limit_bytes = limit_bytes
+        self._file_limit_bytes = file_limit_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -68,8 +72,9 @@ class RequestSizeGuard:
             await self._app(scope, receive, send)
             return
         announced = Headers(scope=scope).get("content-length", "0")
-        detail = f"The request is larger than {self._limit_bytes:,} bytes."
-        if not announced.isdigit() or int(announced) > self._limit_bytes:
+        limit = self._file_limit_bytes if _FILES.match(scope["path"]) else self._limit_bytes
+        detail = f"The request is larger than {limit:,} bytes."
+        if not announced.isdigit() or int(announced) > limit:
             await _refuse(scope, receive, send, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, detail)
             return
         received = 0
@@ -78,7 +83,7 @@ class RequestSizeGuard:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._limit_bytes:
+            if received > limit:
                 return {"type": "http.disconnect"}
             return message
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import APIRouter, Header, HTTPException, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -16,10 +16,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from orchestra.api.caller import Caller, CallerOf, House
 from orchestra.api.problems import problem
 from orchestra.api.wire import sse
-from orchestra.crews.runs import CrewRuns
+from orchestra.crews.runs import CrewRuns, with_beats
 from orchestra.errors import OrchestraError
+from orchestra.types.task import Answer, Task, TaskEvent, TaskStatus
 from orchestra.types.task import Request as TaskRequest
-from orchestra.types.task import Task, TaskEvent, TaskStatus
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 
@@ -41,7 +41,27 @@ class Submission(BaseModel):
         None, description="Who leads and reviews; default: who the subject belongs to."
     )
     user: str | None = Field(None, description="Whose task it is; ignored when signed in.")
-    conversation: str | None = Field(None, max_length=200)
+    conversation: str | None = Field(
+        None, max_length=200, description="Whose files the crew may use; see /files."
+    )
+    asks_first: bool = Field(
+        default=False,
+        description="The task is 'waiting' until its plan is answered.",
+    )
+    may_write: bool = Field(
+        default=False,
+        description="Tools may change what lies outside, such as Notion.",
+    )
+
+
+class Answering(BaseModel):
+    """What a person says to a crew's question."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    question_id: str = Field(description="The task's `question.id`.")
+    approved: bool
+    text: str = Field("", max_length=20_000, description="The plan as it should be, if changed.")
 
 
 class Wanted(BaseModel):
@@ -123,6 +143,13 @@ async def cancel_task(task_id: str, house: House, caller: CallerOf) -> Task:
     return await house.runs.cancel(task_id, _whose(caller))
 
 
+@router.post("/{task_id}/answer")
+async def answer(task_id: str, said: Answering, house: House, caller: CallerOf) -> Task:
+    """Answer what the crew asked: approve the plan, changed or not, or refuse it."""
+    given = Answer(question_id=said.question_id, approved=said.approved, text=said.text.strip())
+    return await house.runs.answer(task_id, _whose(caller), given)
+
+
 @router.get("/{task_id}/events", response_class=StreamingResponse)
 async def follow(
     task_id: str,
@@ -140,28 +167,24 @@ async def follow(
     return StreamingResponse(events, media_type="text/event-stream")
 
 
+@router.get("/{task_id}/artifacts/{name}", response_class=Response)
+async def download(task_id: str, name: str, house: House, caller: CallerOf) -> Response:
+    """A file that came of a task; nothing in it runs on this page."""
+    file = await house.runs.file(task_id, name, _whose(caller))
+    headers = {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(file.name)}",
+        "Content-Security-Policy": "sandbox",
+    }
+    return Response(file.content, headers=headers, media_type=file.content_type)
+
+
 async def _wire(runs: CrewRuns, task_id: str, behind: int) -> AsyncGenerator[str, None]:
-    async with aclosing(runs.watch(task_id, behind)) as events:
-        following = asyncio.ensure_future(anext(events, None))
-        try:
-            while True:
-                done, _ = await asyncio.wait({following}, timeout=HEARTBEAT_SECONDS)
-                if not done:
-                    yield sse("heartbeat", "{}")
-                    continue
-                try:
-                    numbered = following.result()
-                except OrchestraError as exc:
-                    told = {"error": type(exc).__name__, "detail": str(exc)}
-                    yield sse("error", json.dumps(told))
-                    return
-                if numbered is None:
-                    return
-                yield _numbered(*numbered)
-                following = asyncio.ensure_future(anext(events, None))
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+    try:
+        async with aclosing(with_beats(runs.watch(task_id, behind), HEARTBEAT_SECONDS)) as events:
+            async for numbered in events:
+                yield _numbered(*numbered) if numbered else sse("heartbeat", "{}")
+    except OrchestraError as exc:
+        yield sse("error", json.dumps({"error": type(exc).__name__, "detail": str(exc)}))
 
 
 def _numbered(number: int, event: TaskEvent) -> str:
@@ -176,6 +199,8 @@ def _request(one: Submission, caller: Caller) -> TaskRequest:
         persona_id=one.persona,
         user_id=caller.acting_for(one.user),
         conversation_id=one.conversation,
+        asks_first=one.asks_first,
+        writing="yes" if one.may_write else "no",
     )
 
 

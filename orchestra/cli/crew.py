@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import mimetypes
 import signal
 import sys
+import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,18 +17,25 @@ from orchestra.cli.command import EXIT_FAILED, AsJson, UserName, with_house
 
 if TYPE_CHECKING:
     from orchestra.house import Orchestra
-    from orchestra.types.task import Task, TaskEvent
+    from orchestra.types.task import Question, Request, Task, TaskEvent
 
 tasks_app = typer.Typer(help="Tasks that crews work on.", no_args_is_help=True)
 
 
-def crew(
+def crew(  # noqa: PLR0913, PLR0917  # each is an option of the command
     task: Annotated[str, typer.Argument(help="What is to be done.")],
     domain: Annotated[str | None, typer.Option(help="Its subject; default: found out.")] = None,
     complexity: Annotated[
         str | None, typer.Option(help="low, medium or high; default: estimated.")
     ] = None,
     persona: Annotated[str | None, typer.Option(help="Who leads and reviews.")] = None,
+    file: Annotated[
+        list[Path] | None,
+        typer.Option(exists=True, dir_okay=False, help="For the crew to use; again for more."),
+    ] = None,
+    ask_first: Annotated[
+        bool, typer.Option("--ask-first", help="Show the plan and ask before the work starts.")
+    ] = False,
     user: UserName = "local",
     as_json: AsJson = False,
 ) -> None:
@@ -42,9 +52,13 @@ def crew(
         complexity=complexity,
         persona_id=persona,
         user_id=user,
+        conversation_id=f"terminal {uuid.uuid4()}" if file else None,
+        asks_first=ask_first,
     )
 
     async def run(house: Orchestra) -> None:
+        for path in file or ():
+            await _attach(house, asked, path)
         (begun,) = await house.runs.submit([await house.intake.task(asked)])
         try:
             await _follow(house, begun.task_id, as_json=as_json)
@@ -141,14 +155,75 @@ def cancel(task_id: str, as_json: AsJson = False) -> None:
     with_house(run)
 
 
+@tasks_app.command("answer")
+def answer(
+    task_id: str,
+    approve: Annotated[bool, typer.Option("--approve/--refuse", help="What you say to it.")],
+    plan: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="The plan as you want it.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer what a crew asked: its plan, or what one of its tools would do.
+
+    Raises:
+        BadParameter: the task has no question.
+    """
+    text = plan.read_text(encoding="utf-8") if plan else ""
+
+    async def run(house: Orchestra) -> None:
+        question = (await house.runs.get(task_id)).question
+        if question is None:
+            usage = f"Task {task_id} has no question."
+            raise typer.BadParameter(usage)
+        task = await _answered(house, task_id, question.id, approve=approve, text=text)
+        print(task.model_dump_json() if as_json else _line(task))
+
+    with_house(run)
+
+
+async def _attach(house: Orchestra, asked: Request, path: Path) -> None:
+    from orchestra.types.task import File
+
+    kind = mimetypes.guess_type(path.name)[0] or "application/octet-stream"
+    file = File(path.name, kind, await asyncio.to_thread(path.read_bytes))
+    await house.attachments.put(asked.user_id, asked.conversation_id or "", file)
+
+
+async def _answered(
+    house: Orchestra, task_id: str, question_id: str, *, approve: bool, text: str = ""
+) -> Task:
+    from orchestra.types.task import Answer
+
+    given = Answer(question_id=question_id, approved=approve, text=text.strip())
+    return await house.runs.answer(task_id, None, given)
+
+
+async def _ask_at_the_terminal(house: Orchestra, task_id: str, question: Question) -> None:
+    """Show a question and pass the answer on; without a terminal, say how to answer it."""
+    print(f"\n{question.text}\n", file=sys.stderr, flush=True)
+    if not sys.stdin.isatty():
+        advice = f"orchestra tasks answer {task_id} --approve, or --refuse"
+        print(f"Waiting for an answer: {advice}", file=sys.stderr, flush=True)
+        return
+    approve = await asyncio.to_thread(typer.confirm, "Shall they?", default=True, err=True)
+    await _answered(house, task_id, question.id, approve=approve)
+
+
 async def _follow(house: Orchestra, task_id: str, *, as_json: bool) -> None:
     """Tell what happens, then the result.
 
     Raises:
         Exit: the task failed.
     """
+    from orchestra.types.task import TaskAsked
+
     async for _, event in house.runs.watch(task_id):
         _tell(event)
+        if isinstance(event, TaskAsked):
+            task = await house.runs.get(task_id)
+            if task.question is not None:  # else it was answered meanwhile
+                await _ask_at_the_terminal(house, task_id, task.question)
     task = await house.runs.get(task_id)
     print(task.model_dump_json() if as_json else task.result or "", flush=True)
     if task.status != "completed":

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import sqlite3
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,7 @@ from orchestra.errors import CrewError, OrchestraError, StorageError, TaskLostEr
 VERSION = "1"
 """Of the order of steps: what a worker of another version began waits for one of that version."""
 _QUEUE = "crews"
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.05
 
 
 Workflow = Callable[[str], Coroutine[Any, Any, None]]
@@ -174,6 +175,27 @@ class DurableQueue:
             found = await DBOS.list_workflows_async(
                 status=["ENQUEUED", "PENDING"], load_input=False
             )
+        return {one.workflow_id for one in found}
+
+    async def park(self, name: str) -> None:
+        """Inside a run that ends right afterwards: free its place until it is resumed.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors():
+            # In a context of its own: inside a run, DBOS would make a step of it, and keep that.
+            apart = contextvars.Context()
+            await asyncio.create_task(DBOS.cancel_workflow_async(name), context=apart)
+
+    async def parked(self) -> set[str]:
+        """Names of the works that were parked.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        with self._errors():
+            found = await DBOS.list_workflows_async(status="CANCELLED", load_input=False)
         return {one.workflow_id for one in found}
 
     async def resume(self, names: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import get_args
 
+from orchestra.crews.files import Attachments
 from orchestra.crews.team import estimated_complexity
 from orchestra.database import now
 from orchestra.errors import TaskInvalidError
@@ -23,11 +24,17 @@ class Intake:
     """Checks requests, and finds out what they leave open."""
 
     def __init__(
-        self, roster: Roster, embedder: Embedder, router: Router, description_limit: int
+        self,
+        roster: Roster,
+        embedder: Embedder,
+        router: Router,
+        attachments: Attachments,
+        description_limit: int,
     ) -> None:
         self._roster = roster
         self._embedder = embedder
         self._router = router
+        self._attachments = attachments
         self._limit = description_limit
 
     async def task(self, request: Request) -> Task:
@@ -37,6 +44,7 @@ class Intake:
             TaskInvalidError: the request breaks a rule: which, and what is known.
             PersonaNotFoundError: the persona that is to lead does not exist.
             PersonaError: no personas could be read.
+            StorageError: what is attached could not be read.
         """
         personas = await self._roster.current()
         description = self._description(request.description)
@@ -56,6 +64,9 @@ class Intake:
             orchestrator=orchestrator or owner,
             user=request.user_id,
             conversation=request.conversation_id,
+            files=await self._attachments.names(request.user_id, request.conversation_id),
+            asks_first=request.asks_first,
+            writing=request.writing,
             created_at=now(),
         )
 
@@ -66,6 +77,7 @@ class Intake:
 
         Raises:
             PersonaError: no personas could be read.
+            StorageError: what is attached could not be read.
         """
         found, wrong = [], {}
         for index, request in enumerate(requests):

@@ -5,17 +5,20 @@ Importing this module imports crewai, which takes seconds; `agents` does so in a
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from crewai import Agent, BaseLLM, Crew, Task
 from crewai.events.utils.console_formatter import set_suppress_console_output
 from crewai.hooks.dispatch import HookAborted
+from crewai.tools import BaseTool
 from crewai.utilities.types import LLMMessage
 from openai.types.chat import ChatCompletionMessageFunctionToolCall
 from openai.types.chat.chat_completion_message_function_tool_call import Function
-from pydantic import PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from orchestra.llm.chat import Reply
 from orchestra.prompts.crew import Duty
@@ -28,15 +31,20 @@ _FILLED = 0.85
 """Share of what a model reads that a prompt may fill."""
 
 Ask = Callable[[Sequence[ChatTurn], Sequence[Tool]], Reply]
+Use = Callable[[str, Mapping[str, Any]], str]
 
 
-async def kick_off(duty: Duty, ask: Ask, context_tokens: int) -> str:
+async def kick_off(
+    duty: Duty, ask: Ask, context_tokens: int, tools: Sequence[Tool], use: Use
+) -> str:
     """Let an agent do its duty; returns what it hands in.
 
     Args:
         duty: What it is told.
         ask: Asks the model; called in threads.
         context_tokens: What the model reads at one time.
+        tools: What the model may ask for.
+        use: Uses one of these; called in threads.
 
     Raises:
         HookAborted: the model could not be asked.
@@ -49,6 +57,7 @@ async def kick_off(duty: Duty, ask: Ask, context_tokens: int) -> str:
         backstory=duty.backstory,
         llm=_HouseModel(model="house", context_tokens=context_tokens).asking(ask),
         allow_delegation=False,
+        tools=[_tool(one, use) for one in tools],
         max_retry_limit=0,
         max_iter=MOST_ROUNDS,
         verbose=False,
@@ -119,6 +128,45 @@ class _HouseModel(BaseLLM):
         """About how many tokens a prompt has."""
         del tools, response_model
         return len(json.dumps(messages, default=str)) // _CHARACTERS_PER_TOKEN
+
+
+class _HouseTool(BaseTool):
+    """A tool of the house's as crewai wants one."""
+
+    _use: Use = PrivateAttr()
+
+    def using(self, use: Use) -> _HouseTool:
+        self._use = use
+        return self
+
+    def run(self, *args: object, **arguments: object) -> str:
+        """Use it; whatever the model made up is looked at by the tool itself."""
+        del args
+        return self._use(self.name, arguments)
+
+    def _run(self, **arguments: object) -> str:
+        return self.run(**arguments)
+
+
+def _tool(offer: Tool, use: Use) -> _HouseTool:
+    arguments = _arguments(offer.name, offer.parameters)
+    tool = _HouseTool(name=offer.name, description=offer.description, args_schema=arguments)
+    return tool.using(use)
+
+
+@cache
+def _arguments(name: str, parameters: str) -> type[BaseModel]:
+    """What crewai is told of a tool's arguments: a class, which takes a while to make."""
+    schema = json.loads(parameters)
+
+    class Arguments(BaseModel):
+        model_config = ConfigDict(extra="allow", title=name)
+
+        @classmethod
+        def model_json_schema(cls, *_: object, **__: object) -> dict[str, Any]:
+            return copy.deepcopy(schema)
+
+    return Arguments
 
 
 class _Nowhere:

@@ -1,38 +1,55 @@
-"""Writes down what happens to one task while it happens: words soon, everything else at once."""
+"""Writes down what happens to one task while it happens, and counts it.
+
+What must be there before anything else goes on is written at once; the rest is written beside the
+work, words gathered for a moment.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 
+from orchestra.crews.meter import Meter
 from orchestra.crews.records import TaskRecords
 from orchestra.errors import OrchestraError
-from orchestra.types.task import StepDelta, TaskEvent
+from orchestra.types.task import (
+    LAST,
+    StepDelta,
+    StepFinished,
+    Task,
+    TaskAsked,
+    TaskEvent,
+    TaskPaused,
+    TaskStarted,
+)
 
 _PAUSE_SECONDS = 0.1
+_AT_ONCE = (TaskStarted, TaskPaused, TaskAsked, StepFinished, *LAST)
+"""Whose task it is, what people are asked, that a step is done: only then it is kept as done."""
 
 
 class Recorder:
     """Of one task, as long as one worker is at it."""
 
     def __init__(
-        self, records: TaskRecords, task_id: str, worker: str, ring: Callable[[], None]
+        self, records: TaskRecords, task: Task, worker: str, ring: Callable[[], None]
     ) -> None:
         """Prepare.
 
         Args:
             records: Where it is written.
-            task_id: Of which task.
+            task: Of which task, as it stands.
             worker: Who is at it.
             ring: Called whenever there is something new to be read.
         """
         self._records = records
-        self._task_id = task_id
+        self._task_id = task.task_id
+        self._meter = Meter(task)
         self._worker = worker
         self._ring = ring
         self._known: set[str] = set()
-        self._words: list[StepDelta] = []
-        self._writing: asyncio.Task[None] | None = None
+        self._waiting: list[TaskEvent] = []
+        self._writers: set[asyncio.Task[None]] = set()
         self._error: OrchestraError | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -56,42 +73,54 @@ class Recorder:
         if event.id in self._known:
             return
         if isinstance(event, StepDelta):
-            self._add(event)
-            if self._writing is None:
-                self._writing = asyncio.create_task(self._write_soon())
+            if not self._joins(event):
+                self._waiting.append(event)
+                self._write_within(_PAUSE_SECONDS)
             return
-        await self._write(event)
+        self._known.add(event.id)
+        self._meter.note(event)
+        self._waiting.append(event)
+        if isinstance(event, _AT_ONCE):
+            await self._write()
+        else:
+            self._write_within(0)
 
     async def close(self) -> None:
         """Write what is left; nobody waits for it to succeed."""
-        if self._writing is not None:
-            self._writing.cancel()
-            await asyncio.gather(self._writing, return_exceptions=True)
+        for writer in self._writers:
+            writer.cancel()
+        await asyncio.gather(*self._writers, return_exceptions=True)
 
-    def _add(self, delta: StepDelta) -> None:
-        last = self._words[-1] if self._words else None
-        if last is not None and last.step_id == delta.step_id and not delta.anew:
-            text = last.text + delta.text
-            self._words[-1] = last.model_copy(update={"text": text})
-        else:
-            self._words.append(delta)
+    def _joins(self, delta: StepDelta) -> bool:
+        """Whether words went on where the last ones end that are not written yet."""
+        last = self._waiting[-1] if self._waiting else None
+        if not isinstance(last, StepDelta) or last.step_id != delta.step_id or delta.anew:
+            return False
+        self._waiting[-1] = last.model_copy(update={"text": last.text + delta.text})
+        return True
 
-    async def _write_soon(self) -> None:
+    def _write_within(self, seconds: float) -> None:
+        writer = asyncio.create_task(self._write_later(seconds))
+        self._writers.add(writer)
+        writer.add_done_callback(self._writers.discard)
+
+    async def _write_later(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
         try:
-            while self._words:
-                await asyncio.sleep(_PAUSE_SECONDS)
-                await self._write()
+            await self._write()
         except OrchestraError as exc:
             self._error = exc
-        finally:
-            self._writing = None
 
-    async def _write(self, *further: TaskEvent) -> None:
-        """Write the words that were gathered, and what follows them."""
+    async def _write(self) -> None:
+        """Write all that waits, in order.
+
+        Raises:
+            TaskLostError: this worker is not at it any more.
+            StorageError: it could not be written.
+        """
         async with self._one_at_a_time:
-            words, self._words = self._words, []
-            if not words and not further:  # somebody else was faster
+            events, self._waiting = self._waiting, []
+            if not events:  # somebody else was faster
                 return
-            await self._records.append(self._task_id, self._worker, [*words, *further])
-            self._known |= {event.id for event in further}
+            await self._records.append(self._task_id, self._worker, events)
         self._ring()

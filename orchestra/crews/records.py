@@ -10,12 +10,15 @@ import sqlalchemy as sa
 
 from orchestra.database import Database, now, take_turns
 from orchestra.errors import TaskInvalidError, TaskLostError, TaskNotFoundError
-from orchestra.tables import task_events, tasks
+from orchestra.tables import artifacts, task_events, tasks
 from orchestra.types.task import (
     EVENT,
     OVER,
+    Answer,
     StepDelta,
     Task,
+    TaskAnswered,
+    TaskCancelled,
     TaskEvent,
     TaskStarted,
     TaskStatus,
@@ -127,6 +130,37 @@ class TaskRecords:
 
         await self._change(task_id, events_for)
 
+    async def answer(self, task_id: str, user_id: str | None, answer: Answer) -> Task:
+        """Keep what a person said to a question of a crew; a plan that is refused ends the task.
+
+        Args:
+            task_id: Which.
+            user_id: Whose it must be; None: anybody's.
+            answer: To which question, and what.
+
+        Returns:
+            The task as it stands then.
+
+        Raises:
+            TaskInvalidError: the task has no such question now.
+            TaskNotFoundError: there is no such task.
+            StorageError: it could not be kept.
+        """
+
+        def events_for(task: Task) -> Sequence[TaskEvent]:
+            question = task.question
+            if question is None or question.id != answer.question_id:
+                message = (
+                    f"Task {task_id} is {task.status} and has no question '{answer.question_id}' "
+                    "(any more)."
+                )
+                raise TaskInvalidError(message, field="question_id")
+            answered = TaskAnswered(at=now(), answer=answer)
+            is_refused = question.about == "plan" and not answer.approved
+            return [answered, TaskCancelled(at=now())] if is_refused else [answered]
+
+        return await self._change(task_id, events_for, user_id)
+
     async def end(self, task_id: str, user_id: str | None, event: TaskEvent) -> None:
         """Let a task be over, whoever works on it; one that is over stays as it is.
 
@@ -146,8 +180,10 @@ class TaskRecords:
         task_id: str,
         events_for: Callable[[Task], Sequence[TaskEvent]],
         user_id: str | None = None,
-    ) -> None:
-        def insert(connection: sa.Connection) -> None:
+    ) -> Task:
+        """Let something happen to a task; returns how it stands then."""
+
+        def insert(connection: sa.Connection) -> Task:
             query = sa.select(tasks.c.task).where(tasks.c.id == task_id, *_of(user_id))
             row = connection.execute(query.with_for_update()).one_or_none()
             if row is None:
@@ -155,7 +191,7 @@ class TaskRecords:
             task = _task(row.task)
             events = events_for(task)
             if not events:
-                return
+                return task
             highest = sa.select(sa.func.max(task_events.c.number))
             number = connection.scalar(highest.where(task_events.c.task_id == task_id)) or 0
             rows = []
@@ -166,8 +202,9 @@ class TaskRecords:
             connection.execute(task_events.insert(), rows)
             if not all(isinstance(event, StepDelta) for event in events):
                 connection.execute(tasks.update().where(tasks.c.id == task_id).values(_row(task)))
+            return task
 
-        await self._database.write(insert)
+        return await self._database.write(insert)
 
     async def events(self, task_id: str, behind: int = 0) -> Sequence[tuple[int, TaskEvent]]:
         """What happened behind an event's number, in order, each with its number.
@@ -202,14 +239,25 @@ class TaskRecords:
         return not await self._database.fetch(query)
 
     async def unfinished(self) -> dict[str, str]:
-        """Whose each unfinished task is, by its id.
+        """Whose each task is that somebody could work on, by its id.
 
         Raises:
             StorageError: the database does not answer.
         """
-        query = sa.select(tasks.c.id, tasks.c.user_id).where(tasks.c.status.not_in(OVER))
+        idle = tasks.c.status.in_({*OVER, "waiting"})
+        query = sa.select(tasks.c.id, tasks.c.user_id).where(~idle)
         rows = await self._database.fetch(query.order_by(tasks.c.created_at))
         return {one.id: one.user_id for one in rows}
+
+    async def counts(self) -> dict[str, int]:
+        """How many tasks there are in each status.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        query = sa.select(tasks.c.status, sa.func.count().label("number"))
+        rows = await self._database.fetch(query.group_by(tasks.c.status))
+        return {one.status: one.number for one in rows}
 
     async def long_over(self, keep: timedelta) -> list[str]:
         """Ids of tasks that have been over for longer.
@@ -228,6 +276,7 @@ class TaskRecords:
         """
 
         def delete(connection: sa.Connection) -> None:
+            connection.execute(artifacts.delete().where(artifacts.c.task_id.in_(task_ids)))
             connection.execute(task_events.delete().where(task_events.c.task_id.in_(task_ids)))
             connection.execute(tasks.delete().where(tasks.c.id.in_(task_ids)))
 

@@ -11,16 +11,21 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from typing import TypeVar, cast
 
 from orchestra.crews.bells import Bells
+from orchestra.crews.files import Artifacts
 from orchestra.crews.records import TaskRecords
 from orchestra.crews.worker import Worker
 from orchestra.database import now
 from orchestra.errors import StorageError
-from orchestra.types.task import LAST, Task, TaskCancelled, TaskEvent, TaskStatus
+from orchestra.types.task import LAST, Answer, File, Task, TaskCancelled, TaskEvent, TaskStatus
 
 log = logging.getLogger(__name__)
 
+Item = TypeVar("Item")
+_END = object()
 _LOOK_SECONDS = 0.4
 """How soon is seen what another process writes."""
 
@@ -28,15 +33,19 @@ _LOOK_SECONDS = 0.4
 class CrewRuns:
     """Takes tasks, shows them, calls them off."""
 
-    def __init__(self, records: TaskRecords, worker: Worker, bells: Bells) -> None:
+    def __init__(
+        self, records: TaskRecords, artifacts: Artifacts, worker: Worker, bells: Bells
+    ) -> None:
         """Prepare; `open` begins to work.
 
         Args:
             records: The tables of tasks.
+            artifacts: The files that came of them.
             worker: Of this process.
             bells: Rung by it whenever something was written.
         """
         self._records = records
+        self._artifacts = artifacts
         self._worker = worker
         self._bells = bells
 
@@ -89,6 +98,14 @@ class CrewRuns:
         """
         return await self._records.get(task_id, user_id)
 
+    async def counts(self) -> dict[str, int]:
+        """How many tasks of everybody's are kept, by status.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        return await self._records.counts()
+
     async def page(
         self,
         user_id: str | None = None,
@@ -104,6 +121,16 @@ class CrewRuns:
         """
         return await self._records.page(user_id, statuses, limit, before)
 
+    async def file(self, task_id: str, name: str, user_id: str | None = None) -> File:
+        """A file that came of a task.
+
+        Raises:
+            TaskNotFoundError: this person has no such task, or it no such file.
+            StorageError: the database does not answer.
+        """
+        task = await self._records.get(task_id, user_id)
+        return await self._artifacts.get(task.task_id, name)
+
     async def cancel(self, task_id: str, user_id: str | None = None) -> Task:
         """Call a task off; its request to the model is aborted within a second.
 
@@ -118,6 +145,34 @@ class CrewRuns:
         self._bells.ring(task_id)
         await self._worker.stop_what_is_not_ours()
         return await self._records.get(task_id, user_id)
+
+    async def answer(self, task_id: str, user_id: str | None, answer: Answer) -> Task:
+        """Answer what a crew asked; a plan that is refused ends the task.
+
+        Returns:
+            The task as it stands then.
+
+        Raises:
+            TaskInvalidError: the task has no such question now.
+            TaskNotFoundError: this person has none with this id.
+            StorageError: it could not be kept.
+        """
+        task = await self._records.answer(task_id, user_id, answer)
+        self._bells.ring(task_id)
+        if task.status == "pending":
+            try:
+                await self._worker.resume(task_id)
+            except StorageError as exc:  # a round lets it go on
+                log.warning("Task %s waits: %s", task_id, exc)
+        return task
+
+    async def events(self, task_id: str) -> Sequence[tuple[int, TaskEvent]]:
+        """What happened to a task so far, in order, each with its number.
+
+        Raises:
+            StorageError: the database does not answer.
+        """
+        return await self._records.events(task_id)
 
     async def watch(
         self, task_id: str, behind: int = 0
@@ -147,3 +202,29 @@ class CrewRuns:
                 if not is_over:
                     with contextlib.suppress(TimeoutError):  # another process may be at work
                         await asyncio.wait_for(bell.wait(), _LOOK_SECONDS)
+
+
+async def with_beats(
+    events: AsyncGenerator[Item, None], seconds: float
+) -> AsyncGenerator[Item | None, None]:
+    """Yield the same, and None whenever nothing came for so long.
+
+    Raises:
+        OrchestraError: the events broke off.
+    """
+    async with aclosing(events):
+        coming = asyncio.ensure_future(anext(events, _END))
+        try:
+            while True:
+                done, _ = await asyncio.wait({coming}, timeout=seconds)
+                if not done:
+                    yield None
+                    continue
+                item = coming.result()
+                if item is _END:
+                    return
+                yield cast("Item", item)
+                coming = asyncio.ensure_future(anext(events, _END))
+        finally:
+            coming.cancel()
+            await asyncio.gather(coming, return_exceptions=True)

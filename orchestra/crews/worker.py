@@ -34,6 +34,7 @@ from orchestra.types.task import (
     EVENT,
     OUTCOMES,
     Task,
+    TaskAsked,
     TaskEvent,
     TaskFailed,
     TaskPaused,
@@ -87,6 +88,8 @@ class Worker:
         self._begun: set[str] = set()
         """Of those under way, the ones that are noted as this worker's."""
         self._broken_off: set[str] = set()
+        self._parked: set[str] = set()
+        """Of those under way, the ones that have just begun to wait for a person."""
         self._unknown: set[str] = set()
         self._last_round = time.monotonic()
         self._keeping: list[asyncio.Task[None]] = []
@@ -152,11 +155,19 @@ class Worker:
         """
         await self._at_work().put(task.task_id, task.user)
 
+    async def resume(self, task_id: str) -> None:
+        """Let a task go on that waited for a person.
+
+        Raises:
+            StorageError: the queue cannot be used; a later round lets it go on.
+        """
+        await self._at_work().resume([task_id])
+
     async def _run(self, task_id: str) -> None:
         """What the queue runs: a task from where it was to its end.
 
         Raises:
-            CancelledError: it was broken off, and is to go on later or elsewhere.
+            CancelledError: it was broken off, or waits for a person, and is to go on later.
         """
         if self._closing.is_set():
             raise asyncio.CancelledError
@@ -165,8 +176,9 @@ class Worker:
             await asyncio.wait({work})
         finally:
             await _stopped(work)
-            del self._under_way[task_id]
-            self._begun.discard(task_id)
+            if self._under_way[task_id] is work:  # it was parked, answered, and is under way again
+                del self._under_way[task_id]
+                self._begun.discard(task_id)
         failure = None if work.cancelled() else work.exception()
         if isinstance(failure, TaskLostError | TaskNotFoundError):
             log.info("%s", failure)
@@ -174,7 +186,8 @@ class Worker:
         if failure is not None:
             log.error("Task %s was broken off, and goes on soon: %s", task_id, failure)
             self._broken_off.add(task_id)
-        if self._closing.is_set() or failure is not None:
+        if self._closing.is_set() or failure is not None or task_id in self._parked:
+            self._parked.discard(task_id)
             raise asyncio.CancelledError
 
     async def _work(self, task_id: str) -> None:
@@ -190,7 +203,7 @@ class Worker:
         if task.is_over:
             return
         name = self._presence.name
-        recorder = Recorder(self._records, task_id, name, partial(self._bells.ring, task_id))
+        recorder = Recorder(self._records, task, name, partial(self._bells.ring, task_id))
         await recorder.open()
         try:
             started = TaskStarted(at=now(), starts=task.starts + 1, worker=name)
@@ -221,10 +234,7 @@ class Worker:
         clock = asyncio.timeout(limit)
         try:
             async with clock:
-                run = self._workflow.run(task, self._once)
-                async with aclosing(run) as events:
-                    async for event in events:
-                        await recorder.take(event)
+                await self._tell(task, recorder)
         except (StorageError, TaskLostError):
             raise
         except OrchestraError as exc:
@@ -238,6 +248,15 @@ class Worker:
             log.exception("Error %s in task %s", error_id, task.task_id)
             return f"Something went wrong that was not foreseen. Error id: {error_id}, see the log."
         return None
+
+    async def _tell(self, task: Task, recorder: Recorder) -> None:
+        """Work, and write down what happens; a task that waits for a person frees its place."""
+        async with aclosing(self._workflow.run(task, self._once)) as events:
+            async for event in events:
+                if isinstance(event, TaskAsked) and event.stops_work:
+                    await self._at_work().park(task.task_id)
+                    self._parked.add(task.task_id)
+                await recorder.take(event)
 
     async def _once(self, name: str, work: Callable[[], Events]) -> Events:
         """Do a step unless its outcome is known: yields its events, or the outcome alone.
@@ -314,7 +333,11 @@ class Worker:
             self._broken_off -= left
         unfinished = await self._records.unfinished()
         unknown = set(unfinished) - (await self._at_work().known() if unfinished else set())
-        for task_id in unknown & self._unknown:  # twice: it is not just being submitted, or ending
+        lost = unknown & self._unknown  # twice: it is not just being submitted, or ending
+        parked = lost & await self._at_work().parked() if lost else set()
+        if parked:  # somebody answered while the queue could not be used
+            await self._at_work().resume(sorted(parked))
+        for task_id in lost - parked:
             await self._at_work().forget([task_id])
             await self._at_work().put(task_id, unfinished[task_id])
         self._unknown = unknown

@@ -19,8 +19,10 @@ from orchestra.prompts.crew import Brief, Contribution, Duty, Refused, Room, dut
 from orchestra.types.memory import Owner, Record
 from orchestra.types.task import (
     Planned,
+    Question,
     Reviewed,
     Task,
+    TaskAsked,
     TaskCompleted,
     TaskEvent,
     TeamFormed,
@@ -28,6 +30,8 @@ from orchestra.types.task import (
     Worked,
 )
 
+PLAN = "plan"
+"""Id of the question about the plan."""
 Events = AsyncGenerator[TaskEvent, None]
 Once = Callable[[str, Callable[[], Events]], Events]
 """Does a step once, for good: yields its events, the last of which is its outcome; of a step that
@@ -41,7 +45,7 @@ class Workers(Protocol):
         """Begin to load what work needs."""
         ...
 
-    def work(self, duty: Duty) -> Events:
+    def work(self, task: Task, duty: Duty) -> Events:
         """Yield what one agent does; the last event is what it hands in."""
         ...
 
@@ -69,6 +73,9 @@ class Workflow:
     async def run(self, task: Task, once: Once) -> Events:
         """Work on a task to its end: yields what happens, TaskCompleted last.
 
+        Where the person wants to see the plan first, TaskAsked is the last event until the task has
+        an answer: run it again then.
+
         Closing the generator stops whatever is under way.
 
         Raises:
@@ -83,16 +90,40 @@ class Workflow:
         self._agents.load()  # while the plan is written
         yield TeamFormed(at=now(), members=team)
 
-        agreed = _Outcome()
+        agreed, done = _Outcome(), _Outcome()
+        stages = (
+            self._planning(brief, agreed, once),
+            self._working(brief, agreed, done, once),
+            once("remember", partial(self._complete, brief, done)),
+        )
+        for stage in stages:
+            async with aclosing(stage) as events:
+                async for event in events:
+                    yield event
+                    if isinstance(event, TaskAsked) and event.stops_work:
+                        return
+
+    async def _planning(self, brief: Brief, agreed: _Outcome, once: Once) -> Events:
+        """A plan that the persona agrees to, and the person where it is asked."""
         plan = partial(self._desk.plan, brief)
         async with aclosing(self._reviewed("plan", brief, plan, agreed, once)) as events:
             async for event in events:
                 yield event
+        answer = brief.task.answer_to(PLAN)
+        if brief.task.asks_first and answer is None:
+            question = Question(id=PLAN, about="plan", text=agreed.text)
+            yield TaskAsked(at=now(), question=question)
+        elif answer is not None and answer.text:
+            agreed.text = answer.text
+            yield Planned(at=now(), plan=answer.text)
 
+    async def _working(self, brief: Brief, agreed: _Outcome, done: _Outcome, once: Once) -> Events:
+        """What everybody hands in, and a result that the persona stands behind."""
+        *others, leader = brief.team
         earlier: list[Contribution] = []
-        for member in team[:-1]:
+        for member in others:
             duty = duty_of(brief, member, agreed.text, earlier)
-            work = once(f"work of {member.role}", partial(self._agents.work, duty))
+            work = once(f"work of {member.role}", partial(self._agents.work, brief.task, duty))
             async with aclosing(work) as events:
                 async for event in events:
                     if isinstance(event, Worked):
@@ -101,16 +132,11 @@ class Workflow:
 
         def lead(attempt: int, refused: Refused | None) -> Events:
             del attempt  # the agent is told what was refused
-            duty = duty_of(brief, team[-1], agreed.text, earlier, refused)
-            return self._agents.work(duty)
+            duty = duty_of(brief, leader, agreed.text, earlier, refused)
+            return self._agents.work(brief.task, duty)
 
-        done = _Outcome()
         review = self._reviewed("result", brief, lead, done, once, agreed.text)
         async with aclosing(review) as events:
-            async for event in events:
-                yield event
-
-        async with aclosing(once("remember", partial(self._complete, brief, done))) as events:
             async for event in events:
                 yield event
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from orchestra.prompts.compose import character
 from orchestra.prompts.template import framed
@@ -43,10 +43,20 @@ class Room:
     """What it reads at one time, the reply included."""
     tells_all: bool
     """Whether the persona is described whole, or in its one line."""
+    asks_for_tools: bool
+    """Whether the model can ask for tools by itself."""
 
 
-LARGE = Room(characters=16_000, reply_tokens=2_000, context_tokens=32_000, tells_all=True)
-SMALL = Room(characters=600, reply_tokens=220, context_tokens=1_536, tells_all=False)
+LARGE = Room(
+    characters=16_000,
+    reply_tokens=2_000,
+    context_tokens=32_000,
+    tells_all=True,
+    asks_for_tools=True,
+)
+SMALL = Room(
+    characters=600, reply_tokens=220, context_tokens=1_536, tells_all=False, asks_for_tools=False
+)
 """For the embedded model; crewai's own words are about 60 tokens."""
 
 
@@ -71,9 +81,11 @@ class Refused:
 
 @dataclass(frozen=True)
 class Duty:
-    """What one agent is told: crewai makes a prompt of these four."""
+    """What one agent is told: crewai makes a prompt of it."""
 
     role: str
+    domain: str
+    """Of the agent: which tools it gets."""
     backstory: str
     goal: str
     description: str
@@ -102,6 +114,7 @@ def plan_prompt(brief: Brief, refused: Refused | None = None) -> Prompt:
     )
     parts = [
         _task(brief),
+        *_files(brief),
         f"Your crew, in the order in which it works:\n{who}",
         *_sent_back("plan", brief, refused),
         ask,
@@ -160,6 +173,7 @@ def duty_of(
     )
     parts = [
         _task(brief),
+        *_files(brief),
         f"The plan:\n{_given('work', plan, brief.room)}",
         *(f"{one.role} handed in:\n{_given('work', one.text, brief.room)}" for one in earlier),
         *_sent_back("result", brief, refused),
@@ -168,6 +182,7 @@ def duty_of(
     duty = _DUTIES[member.seniority].format(domain=member.domain)
     return Duty(
         role=member.role,
+        domain=member.domain,
         backstory=f"{duty} {_colour(brief)} {_DATA}",
         goal=f"Do your part of {brief.persona.name}'s task well.",
         description="\n\n".join(parts),
@@ -175,8 +190,25 @@ def duty_of(
     )
 
 
+def with_findings(duty: Duty, found: Sequence[tuple[str, str]], room: Room) -> Duty:
+    """The same duty with what tools found before, each by the tool's name."""
+    if not found:
+        return duty
+    each = room.characters // len(found)
+    told = [
+        f"{name.replace('_', ' ')} found:\n{framed('work', shorten(text, each))}"
+        for name, text in found
+    ]
+    return replace(duty, description="\n\n".join([duty.description, *told]))
+
+
 def _task(brief: Brief) -> str:
     return f"The task:\n{_given('message', brief.task.description, brief.room)}"
+
+
+def _files(brief: Brief) -> list[str]:
+    names = ", ".join(brief.task.files)
+    return [f"Attached files: {_given('message', names, brief.room)}"] if names else []
 
 
 def _sent_back(what: str, brief: Brief, refused: Refused | None) -> list[str]:

@@ -7,7 +7,7 @@ import hashlib
 import logging
 import tempfile
 import uuid
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +16,7 @@ import chainlit as cl
 import chainlit.message as message_module
 import chainlit.step as step_module
 from chainlit.config import config
-from chainlit.input_widget import Select, Slider
+from chainlit.input_widget import Select, Slider, Switch
 from chainlit.server import sio
 from chainlit.session import BaseSession, WebsocketSession
 from chainlit.types import ThreadDict
@@ -25,15 +25,27 @@ from orchestra import assembly
 from orchestra.errors import OrchestraError
 from orchestra.house import Orchestra
 from orchestra.personas.changes import changes_between
-from orchestra.screen import sign_in, steps
+from orchestra.screen import crews, sign_in, steps
 from orchestra.screen.history import History
 from orchestra.types.conversation import Message
 from orchestra.types.persona import Personas
+from orchestra.types.task import File, Request
 
 log = logging.getLogger(__name__)
 
 AUTO = "auto"
 LENGTHS = ("short", "medium", "long")
+CREW_SIZES = {
+    "As the work needs": AUTO,
+    "One specialist": "low",
+    "A lead and support": "medium",
+    "A lead, an expert and support": "high",
+}
+COMMANDS = (
+    ("Crew", "users-round", "Let a crew do bigger work, step by step"),
+    ("Tasks", "list-checks", "What your crews do and did"),
+    ("Memory", "brain", "Search what the personas remember"),
+)
 
 # A browser names its own session, and Chainlit makes a folder of that name which it later deletes:
 # a name of our own keeps '../' out. And all servers of a checkout share the folder around it, which
@@ -93,20 +105,32 @@ async def begin() -> None:
 
 @cl.on_chat_resume
 async def resume(thread: ThreadDict) -> None:
-    """Prepare the composer of a reopened conversation, and the actions below its last answer."""
+    """Prepare the composer of a reopened conversation, what its crews do, and the last actions."""
     house = await assembly.running()
     await _prepare_composer(house)
+    await crews.resume(house, thread, _person())
     await steps.offer_actions(thread["steps"], await house.conversation.personas())
 
 
 @cl.on_message
 async def answer(message: cl.Message) -> None:
     """Answer what was typed."""
+    await _guarded(_heard(message))
+
+
+async def _heard(message: cl.Message) -> None:
     picked = (message.modes or {}).get("who", AUTO)
-    if message.command == "Memory":
-        await _guarded(_show_memory(message.content))
-        return
-    await _guarded(_answer(message.content, None if picked == AUTO else picked))
+    persona_id = None if picked == AUTO else picked
+    await _attach(message.elements)
+    match message.command:
+        case "Memory":
+            await _show_memory(message.content)
+        case "Tasks":
+            await _show_tasks()
+        case "Crew":
+            await _send_crew(message.content, persona_id)
+        case _:
+            await _answer(message.content, persona_id)
 
 
 @cl.action_callback("hand_over")
@@ -122,6 +146,19 @@ async def hand_over(action: cl.Action) -> None:
 
     # An action runs inside an HTTP request; as a task of the session it can be stopped.
     await _as_turn(_guarded(ask_instead()))
+
+
+@cl.action_callback("hand_to_crew")
+async def hand_to_crew(action: cl.Action) -> None:
+    """Let a crew of whoever answered do the work."""
+    text, persona_id = str(action.payload["text"]), str(action.payload["persona"])
+    await _as_turn(_guarded(_send_crew(text, persona_id)))
+
+
+@cl.action_callback("show_tasks")
+async def show_tasks(_action: cl.Action) -> None:
+    """Open the list of tasks."""
+    await _guarded(_show_tasks())
 
 
 @cl.action_callback("show_memory")
@@ -158,6 +195,33 @@ async def _answer(text: str, persona_id: str | None) -> None:
     personas = await house.conversation.personas()
     await _tell_changes(personas)
     await steps.show(house.conversation.answer(message), personas, text)
+
+
+async def _send_crew(text: str, persona_id: str | None) -> None:
+    house = await assembly.running()
+    await sign_in.check(_person())
+    settings = cl.user_session.get("chat_settings") or {}
+    size = settings.get("crew_size", AUTO)
+    request = Request(
+        description=text,
+        complexity=None if size == AUTO else size,
+        persona_id=persona_id,
+        user_id=_person(),
+        conversation_id=cl.context.session.thread_id,
+        asks_first=bool(settings.get("asks_first", False)),
+        writing="ask",
+    )
+    await crews.begin(house, request)
+
+
+async def _attach(elements: Sequence[Any]) -> None:
+    """Keep what was attached, for the crews of this conversation."""
+    house = await assembly.running()
+    for one in elements:
+        raw = await asyncio.to_thread(Path(one.path).read_bytes) if one.path else b""
+        file = File(one.name, one.mime or "application/octet-stream", raw)
+        await house.attachments.put(_person(), cl.context.session.thread_id, file)
+        await steps.show_attached(file.name)
 
 
 async def _tell_changes(personas: Personas) -> None:
@@ -216,6 +280,11 @@ async def _show_memory(wanted: str) -> None:
     await cl.Message("What the personas remember about you: Memory", elements=[panel]).send()
 
 
+async def _show_tasks() -> None:
+    panel = cl.CustomElement(name="Tasks", props={}, display="side")
+    await cl.Message("What your crews do and did: Tasks", elements=[panel]).send()
+
+
 async def _prepare_composer(house: Orchestra) -> None:
     personas = await house.conversation.personas()
     cl.user_session.set("personas", personas)
@@ -237,7 +306,7 @@ async def _prepare_composer(house: Orchestra) -> None:
     emitter = cl.context.emitter
     await emitter.set_modes([cl.Mode(id="who", name="Who answers", options=options)])
     await emitter.set_commands(
-        [{"id": "Memory", "icon": "brain", "description": "Search what the personas remember"}]  # type: ignore[typeddict-item]  # Chainlit's own examples leave out the optional keys
+        [{"id": name, "icon": icon, "description": told} for name, icon, told in COMMANDS]  # type: ignore[typeddict-item]  # Chainlit's own examples leave out the optional keys
     )
     await cl.ChatSettings(
         [
@@ -255,6 +324,18 @@ async def _prepare_composer(house: Orchestra) -> None:
                 label="Length of answers",
                 items={length.capitalize(): length for length in LENGTHS},
                 initial_value=chosen.get("length", "medium"),
+            ),
+            Select(
+                id="crew_size",
+                label="Size of crews",
+                items=CREW_SIZES,
+                initial_value=chosen.get("crew_size", AUTO),
+            ),
+            Switch(
+                id="asks_first",
+                label="Ask me before work starts",
+                description="A crew shows its plan and waits for you.",
+                initial=chosen.get("asks_first", False),
             ),
         ]
     ).send()

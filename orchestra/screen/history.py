@@ -29,9 +29,9 @@ from chainlit.user import PersistedUser, User
 
 from orchestra import assembly
 from orchestra.database import Database, now
-from orchestra.errors import StorageError
+from orchestra.errors import StorageError, TaskNotFoundError
 from orchestra.screen.gathering import Gathering, ThreadChange, stamp
-from orchestra.tables import elements, feedbacks, people, steps, threads
+from orchestra.tables import attachments, elements, feedbacks, people, steps, threads
 
 log = logging.getLogger(__name__)
 
@@ -91,12 +91,15 @@ class History(BaseDataLayer):
             await self.flush()  # somebody waits for it; else it comes with a conversation's start
 
     async def delete_thread(self, thread_id: str) -> None:
-        """Delete a thread and all that it shows."""
+        """Delete a thread and all that it shows, and call off what its crews still do."""
         await self.flush()
+        await self._call_off(thread_id)
 
         def delete(connection: sa.Connection) -> None:
             for table in (feedbacks, elements, steps):
                 connection.execute(table.delete().where(table.c.thread_id == thread_id))
+            files = attachments.c.conversation_id == thread_id
+            connection.execute(attachments.delete().where(files))
             connection.execute(threads.delete().where(threads.c.id == thread_id))
 
         database = await _database()
@@ -105,6 +108,16 @@ class History(BaseDataLayer):
             await database.vacuum()
         except StorageError as exc:  # the thread is gone; its traces go with the next one
             log.warning("A deleted conversation is not overwritten yet: %s", exc)
+
+    async def _call_off(self, thread_id: str) -> None:
+        thread = await self.get_thread(thread_id)
+        shown = [step.get("metadata") or {} for step in (thread["steps"] if thread else ())]
+        runs = (await assembly.running()).runs
+        for task_id in {details["task"] for details in shown if "task" in details}:
+            try:
+                await runs.cancel(task_id)
+            except (TaskNotFoundError, StorageError) as exc:
+                log.warning("Of a deleted conversation: %s", exc)
 
     async def list_threads(
         self, pagination: Pagination, filters: ThreadFilter
@@ -175,6 +188,10 @@ class History(BaseDataLayer):
     async def update_step(self, step_dict: StepDict) -> None:
         """Keep a step's new state; written soon."""
         self._gathering.add_step(step_dict)
+
+    def keep_step(self, step: StepDict) -> None:
+        """Keep a step, or its new state, of a conversation that has begun; written soon."""
+        self._gathering.add_step(step)
 
     @queue_until_user_message()
     async def delete_step(self, step_id: str) -> None:
@@ -271,7 +288,7 @@ class History(BaseDataLayer):
                 "id": str(uuid.uuid4()),
                 "step_id": step_id,
                 "thread_id": answer.thread_id,
-                "persona_id": (json.loads(answer.details).get("metadata") or {}).get("persona"),
+                "persona_id": _persona_of(connection, answer, step_id),
                 "value": value,
                 "comment": comment,
                 "created_at": now(),
@@ -326,6 +343,19 @@ def _person(row: sa.Row[Any]) -> PersistedUser:
     return PersistedUser(
         id=row.id, identifier=row.name, createdAt=row.created_at, metadata=json.loads(row.details)
     )
+
+
+def _persona_of(connection: sa.Connection, rated: sa.Row[Any, Any], step_id: str) -> str | None:
+    """Whose answer a thumb is on: the page names the turn, and means the last answer in it."""
+    said = (json.loads(rated.details).get("metadata") or {}).get("persona")
+    if said is not None:
+        return str(said)
+    those = sa.select(steps.c.details).where(steps.c.thread_id == rated.thread_id)
+    for details in connection.scalars(those.order_by(steps.c.created_at.desc())):
+        step = json.loads(details)
+        if step.get("parentId") == step_id and "persona" in (step.get("metadata") or {}):
+            return str(step["metadata"]["persona"])
+    return None
 
 
 def _thread(row: sa.Row[Any]) -> ThreadDict:

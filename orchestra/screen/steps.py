@@ -111,6 +111,13 @@ async def show_notice(text: str) -> None:
     await _show_step(text, "tool", "user-round-pen", output, run.id if run else None)
 
 
+async def show_attached(name: str) -> None:
+    """Show that a file was taken, and whom it is for."""
+    run = cl.context.current_run
+    output = "The crews of this conversation can use it, and nobody else's."
+    await _show_step(f"Attached: {name}", "tool", "paperclip", output, run.id if run else None)
+
+
 async def _show_route(route: Route, name: str, parent_id: str | None) -> None:
     output = f"**{route.domain}**, {route.confidence:.0%} sure: {route.reason}"
     await _show_step(f"{name} on {route.domain}", "tool", "route", output, parent_id)
@@ -167,7 +174,7 @@ async def _show_step(
 async def _finish(answer: cl.Message, event: Answered, personas: Personas, text: str) -> None:
     answer.content = event.answer
     answer.metadata = {"persona": event.persona_id, "memory": event.memory_id, "model": event.model}
-    answer.actions = _actions(answer.id, event.persona_id, personas, text)
+    answer.actions = actions(answer.id, event.persona_id, personas, text)
     await answer.send()
     # The page keeps its address at '/' where the list of conversations is closed: see orchestra.js.
     await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
@@ -188,12 +195,12 @@ async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
             answer = step
     if answer is not None and asked:
         persona_id = str(answer["metadata"]["persona"])
-        for action in _actions(answer["id"], persona_id, personas, asked):
+        for action in actions(answer["id"], persona_id, personas, asked):
             await action.remove()  # a page that lost its connection still shows it
             await action.send(for_id=answer["id"])
 
 
-def _actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
+def actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
     """What can be done with an answer: let another persona try, look at the memory."""
     hand_over = [
         cl.Action(
@@ -215,7 +222,15 @@ def _actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> 
         tooltip="What the personas remember about you",
         icon="brain",
     )
-    return [*hand_over, memory]
+    crew = cl.Action(
+        id=_action_id(answer_id, "crew"),
+        name="hand_to_crew",
+        payload={"persona": persona_id, "text": text},
+        label="Hand to a crew",
+        tooltip="A team plans it, does it and has it reviewed, step by step",
+        icon="users-round",
+    )
+    return [*hand_over, crew, memory]
 
 
 def _action_id(answer_id: str, what: str) -> str:

@@ -140,18 +140,20 @@ def _checksum(rows: Iterator[dict[str, Any]]) -> tuple[int, str]:
     total, count = 0, 0
     for row in rows:
         kept = {name: value for name, value in row.items() if name not in _NOT_COMPARED}
-        said = json.dumps(kept, sort_keys=True, default=_moment)
+        said = json.dumps(kept, sort_keys=True, default=_said)
         total += int.from_bytes(hashlib.sha256(said.encode()).digest())
         count += 1
     return count, f"{total % 2**256:064x}"
 
 
-def _moment(value: object) -> str:
-    """A time as text, the same for SQLite, which knows no zones.
+def _said(value: object) -> str:
+    """Bytes, or a time, as text; the same for SQLite, which knows no zones.
 
     Raises:
         TypeError: it is something else.
     """
+    if isinstance(value, bytes):
+        return value.hex()
     if not isinstance(value, dt.datetime):
         raise TypeError(type(value).__name__)
     return (value if value.tzinfo else value.replace(tzinfo=dt.UTC)).astimezone(dt.UTC).isoformat()

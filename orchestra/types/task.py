@@ -7,6 +7,7 @@ a task, live or later, tells the same story.
 from __future__ import annotations
 
 import uuid
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -18,10 +19,14 @@ from orchestra.types.persona import Frozen
 Complexity = Literal["low", "medium", "high"]
 """low: one specialist. medium: a lead with support. high: a lead, an expert and support."""
 
-TaskStatus = Literal["pending", "running", "completed", "failed", "cancelled"]
+TaskStatus = Literal["pending", "running", "waiting", "completed", "failed", "cancelled"]
+"""waiting: for a person's answer about the plan; only where somebody asked to be asked."""
 Seniority = Literal["lead", "expert", "support", "specialist"]
 StepKind = Literal["plan", "review", "agent", "tool"]
 StepStatus = Literal["running", "done", "failed", "interrupted"]
+
+Permission = Literal["no", "ask", "yes"]
+"""Whether tools may change something outside of Orchestra, such as a page in Notion."""
 
 OVER: frozenset[TaskStatus] = frozenset({"completed", "failed", "cancelled"})
 """What a task stays in."""
@@ -37,6 +42,9 @@ class Request(Frozen):
     """Who is to lead and review; None: who the subject belongs to."""
     user_id: str = "local"
     conversation_id: str | None = None
+    asks_first: bool = False
+    """Whether the person wants to see the plan before the work starts."""
+    writing: Permission = "no"
 
 
 class Member(Frozen):
@@ -67,6 +75,24 @@ class Review(Frozen):
     """Whether it went on in spite of a refusal, because enough was tried."""
 
 
+class Question(Frozen):
+    """What a crew wants to know from the person."""
+
+    id: str
+    about: Literal["plan", "tool"]
+    text: str
+    """The plan, or what a tool would do."""
+
+
+class Answer(Frozen):
+    """What the person said to a question."""
+
+    question_id: str
+    approved: bool
+    text: str = ""
+    """The plan as the person wants it; empty: as it was."""
+
+
 class Step(Frozen):
     """Something that somebody did or does for a task."""
 
@@ -85,6 +111,27 @@ class Step(Frozen):
     usage: Usage = Usage()
 
 
+@dataclass(frozen=True)
+class File:
+    """Something that was attached, or that a tool made."""
+
+    name: str
+    content_type: str
+    content: bytes
+
+
+class Artifact(Frozen):
+    """A file that came of a task."""
+
+    name: str
+    """Unique within the task."""
+    content_type: str
+    size: int
+    """In bytes."""
+    step_id: str
+    """What it was made in."""
+
+
 class Task(Frozen):
     """How a task stands: what the outside sees."""
 
@@ -99,12 +146,20 @@ class Task(Frozen):
     """Id of the persona who leads and reviews."""
     user: str = "local"
     conversation: str | None = None
+    files: tuple[str, ...] = ()
+    """Names of what is attached to the conversation."""
+    asks_first: bool = False
+    writing: Permission = "no"
+    question: Question | None = None
+    """What the crew wants to know right now."""
+    answers: tuple[Answer, ...] = ()
     team: tuple[Member, ...] = ()
     plan: str | None = None
     plan_review: Review | None = None
     steps: tuple[Step, ...] = ()
     reviews: tuple[Review, ...] = ()
     """Every one, in order; `plan_review` and `final_review` are the last of their kind."""
+    artifacts: tuple[Artifact, ...] = ()
     result: str | None = None
     final_review: Review | None = None
     error: str | None = None
@@ -126,6 +181,10 @@ class Task(Frozen):
     def is_over(self) -> bool:
         """Whether nothing more will happen."""
         return self.status in OVER
+
+    def answer_to(self, question_id: str) -> Answer | None:
+        """What the person said to a question, if anything yet."""
+        return next((one for one in self.answers if one.question_id == question_id), None)
 
 
 class Happening(Frozen):
@@ -204,12 +263,38 @@ class Reviewed(Happening):
     review: Review
 
 
+class TaskAsked(Happening):
+    """The crew wants to know something from the person."""
+
+    kind: Literal["task_asked"] = "task_asked"
+    question: Question
+
+    @property
+    def stops_work(self) -> bool:
+        """Whether nobody works on until there is an answer; else the one who asks waits a while."""
+        return self.question.about == "plan"
+
+
+class TaskAnswered(Happening):
+    """The person said something to it, or nobody did in time."""
+
+    kind: Literal["task_answered"] = "task_answered"
+    answer: Answer
+
+
 class Worked(Happening):
     """An agent handed in its part."""
 
     kind: Literal["worked"] = "worked"
     role: str
     text: str
+
+
+class ArtifactMade(Happening):
+    """A file came of the work."""
+
+    kind: Literal["artifact_made"] = "artifact_made"
+    artifact: Artifact
 
 
 class TaskCompleted(Happening):
@@ -242,7 +327,10 @@ TaskEvent = (
     | StepFinished
     | Planned
     | Reviewed
+    | TaskAsked
+    | TaskAnswered
     | Worked
+    | ArtifactMade
     | TaskCompleted
     | TaskFailed
     | TaskCancelled
@@ -257,7 +345,25 @@ EVENT: TypeAdapter[TaskEvent] = TypeAdapter(Annotated[TaskEvent, Field(discrimin
 """Reads an event of whatever kind from JSON."""
 
 
-def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912  # one line each
+def as_submitted(task: Task) -> Task:
+    """The task as it was before anything happened to it."""
+    return Task(
+        task_id=task.task_id,
+        description=task.description,
+        domain=task.domain,
+        complexity=task.complexity,
+        complexity_reason=task.complexity_reason,
+        orchestrator=task.orchestrator,
+        user=task.user,
+        conversation=task.conversation,
+        files=task.files,
+        asks_first=task.asks_first,
+        writing=task.writing,
+        created_at=task.created_at,
+    )
+
+
+def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one line each
     """The task once an event has happened."""
     match event:
         case TaskStarted():
@@ -265,7 +371,7 @@ def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912
             begun = task.started_at or event.at
             crashes = task.crashes + (task.status == "running")
             now = {"status": "running", "starts": event.starts, "worker": event.worker}
-            now |= {"crashes": crashes, "started_at": begun, "steps": steps}
+            now |= {"crashes": crashes, "started_at": begun, "steps": steps, "question": None}
             return _with(task, **now)
         case TaskPaused():
             steps = tuple(_interrupted(step, event.at) for step in task.steps)
@@ -295,18 +401,29 @@ def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912
         case Reviewed():
             last = {"plan": "plan_review", "result": "final_review"}[event.review.of]
             return _with(task, reviews=(*task.reviews, event.review), **{last: event.review})
+        case TaskAsked():
+            status = "waiting" if event.stops_work else task.status
+            return _with(task, question=event.question, status=status)
+        case TaskAnswered():
+            status = "pending" if task.status == "waiting" else task.status
+            return _with(task, question=None, answers=(*task.answers, event.answer), status=status)
         case Worked():
             return task
+        case ArtifactMade():
+            others = [one for one in task.artifacts if one.name != event.artifact.name]
+            return _with(task, artifacts=(*others, event.artifact))
         case TaskCompleted():
             done = {"status": "completed", "result": event.result, "notes": event.notes}
             return _with(task, finished_at=event.at, **done)
         case TaskFailed():
             steps = tuple(_interrupted(step, event.at) for step in task.steps)
             over = {"status": "failed", "error": event.error, "finished_at": event.at}
+            over["question"] = None
             return _with(task, steps=steps, **over)
         case TaskCancelled():
             steps = tuple(_interrupted(step, event.at) for step in task.steps)
-            return _with(task, status="cancelled", steps=steps, finished_at=event.at)
+            over = {"status": "cancelled", "question": None, "finished_at": event.at}
+            return _with(task, steps=steps, **over)
 
 
 def _with(task: Task, **changes: object) -> Task:

@@ -39,6 +39,8 @@ class Reply:
     """A field of the request that this model does not take, as OpenAI's own refuse it."""
     code: str = "unsupported_parameter"
     """The word for that refusal."""
+    tools: list[tuple[str, dict[str, Any] | str]] = field(default_factory=list)
+    """Tools that the model asks for instead of words: name, and arguments or what passes for it."""
     ends_with: str = "stop"
     """Why the model ended."""
 
@@ -111,6 +113,8 @@ class ModelServer(Served):
         if reply.status != 200:
             error = {"error": {"message": f"scripted {reply.status}", "type": "scripted"}}
             return JSONResponse(error, reply.status, reply.headers)
+        if reply.tools:
+            return StreamingResponse(_calls(reply), media_type="text/event-stream")
         if reply.hang_after == 0:
             await self._hang()
         return StreamingResponse(self._stream(reply), media_type="text/event-stream")
@@ -154,6 +158,26 @@ class ModelServer(Served):
 _HEAD = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted"}
 
 
-def _chunk(delta: dict[str, str], finish_reason: str | None = None) -> str:
+def _chunk(delta: dict[str, Any], finish_reason: str | None = None) -> str:
     choice = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     return f"data: {json.dumps({**_HEAD, 'choices': [choice]})}\n\n"
+
+
+async def _calls(reply: Reply) -> AsyncIterator[str]:
+    for number, (name, arguments) in enumerate(reply.tools):
+        said = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        for call in _call(number, name, said):
+            yield _chunk({"tool_calls": [call]})
+    yield _chunk({}, "tool_calls")
+    yield "data: [DONE]\n\n"
+
+
+def _call(number: int, name: str, arguments: str) -> list[dict[str, Any]]:
+    """A call of a tool as servers send it: the name first, the arguments in pieces."""
+    half = len(arguments) // 2
+    head = {"index": number, "id": f"call_{number}", "type": "function"}
+    return [
+        {**head, "function": {"name": name, "arguments": ""}},
+        {"index": number, "function": {"arguments": arguments[:half]}},
+        {"index": number, "function": {"arguments": arguments[half:]}},
+    ]

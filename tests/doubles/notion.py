@@ -79,6 +79,7 @@ class NotionServer(Served):
                     self._route("data_sources/{id}", self._data_source, "GET", "PATCH"),
                     self._route("data_sources/{id}/query", self._query, "POST"),
                     self._route("pages", self._create_page, "POST"),
+                    self._route("search", self._search, "POST"),
                     self._route("pages/{id}", self._page, "GET", "PATCH"),
                     self._route("pages/{id}/markdown", self._markdown, "GET", "PATCH"),
                     self._route("blocks/{id}/children", self._children, "GET", "PATCH"),
@@ -278,7 +279,7 @@ class NotionServer(Served):
         return None
 
     def _writes(self, request: Request) -> bool:
-        return request.method != "GET" and not request.url.path.endswith("/query")
+        return request.method != "GET" and not request.url.path.endswith(("/query", "/search"))
 
     def _is_too_fast(self) -> bool:
         now = time.monotonic()
@@ -353,6 +354,8 @@ class NotionServer(Served):
 
     async def _create_page(self, request: Request) -> Response:
         body = await _body(request, {"parent", "properties", "icon", "children", "markdown"})
+        if body["parent"].get("type") == "page_id":
+            return self._create_below(body)
         given = body["parent"].get("data_source_id")
         if not self.is_shared or given not in self.schemas:
             return self._hidden("data_source", str(given))
@@ -365,6 +368,36 @@ class NotionServer(Served):
         blocks = [block(*one) for one in checked_blocks(body.get("children", []))]
         page_id = self._add_page(given, blank | written, body.get("icon"), blocks)
         return JSONResponse(self.rows[page_id])
+
+    def _create_below(self, body: dict[str, Any]) -> Response:
+        """A page below another one, which has a title and nothing else."""
+        given = body["parent"]["page_id"]
+        if not self.is_shared or given not in {self.parent_page_id, *self.rows}:
+            return self._hidden("page", given)
+        said = checked_cells(body["properties"], {"title": {"id": "title", "type": "title"}})
+        blocks = [block(*one) for one in checked_blocks(body.get("children", []))]
+        page_id = str(uuid.uuid4())
+        self.pages[page_id] = blocks
+        self.rows[page_id] = {
+            "object": "page",
+            "id": page_id,
+            "url": f"https://www.notion.so/{page_id.replace('-', '')}",
+            "parent": body["parent"],
+            "icon": None,
+            "in_trash": False,
+            "properties": said,
+        }
+        self._touch(page_id)
+        return JSONResponse(self.rows[page_id])
+
+    async def _search(self, request: Request) -> Response:
+        body = await _body(request, {"query", "filter", "page_size", "start_cursor", "sort"})
+        found = [one for one in self.rows.values() if self.is_shared and not one["in_trash"]]
+        words = body.get("query", "").lower()
+        named = [one for one in found if words in json.dumps(one["properties"]).lower()]
+        page = named[: body.get("page_size", 100)]
+        answer = {"object": "list", "results": page, "has_more": False, "next_cursor": None}
+        return JSONResponse(answer)
 
     async def _page(self, request: Request) -> Response:
         given = request.path_params["id"]

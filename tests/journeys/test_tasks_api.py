@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from tests.doubles.crew_model import agreeable
+from tests.doubles.crew_model import agreeable, verdict
 from tests.doubles.llm import Reply
 
 PLAN = {"description": "Plan the fair", "domain": "project", "complexity": "low"}
@@ -172,3 +172,75 @@ def test_a_quiet_stream_shows_that_it_lives(http, shared_model):
             pass
         assert next(lines) == "data: {}"
     http.delete(f"/tasks/{task_id}")
+
+
+def test_a_file_that_a_tool_made_can_be_fetched(http, shared_model):
+    draft = {"to": ["ann@example.org"], "subject": "The fair", "body": "Come!"}
+    shared_model.enqueue(
+        Reply("1. do"),
+        verdict(approved=True),
+        Reply(tools=[("email_generator", draft)]),
+        Reply("Drafted."),
+    )
+    task_id = http.post("/tasks", json={**PLAN, "domain": "sales"}).json()["task_id"]
+    assert "artifact_made" in [name for _, name, _ in followed(http, task_id)]
+    (made,) = http.get(f"/tasks/{task_id}").json()["artifacts"]
+    assert (made["name"], made["content_type"]) == ("The fair.eml", "message/rfc822")
+    file = http.get(f"/tasks/{task_id}/artifacts/{made['name']}")
+    assert file.headers["content-type"].startswith("message/rfc822")
+    assert file.headers["content-disposition"] == "attachment; filename*=UTF-8''The%20fair.eml"
+    assert len(file.content) == made["size"]
+    assert b"Subject: The fair" in file.content
+    assert http.get(f"/tasks/{task_id}/artifacts/other").status_code == 404
+
+
+def test_a_plan_is_answered_before_the_work_starts(http):
+    task_id = http.post("/tasks", json={**PLAN, "asks_first": True}).json()["task_id"]
+    while (task := http.get(f"/tasks/{task_id}").json())["status"] != "waiting":
+        assert task["status"] in {"pending", "running"}
+    assert task["question"] == {"id": "plan", "about": "plan", "text": "The plan."}
+    said = {"question_id": "plan", "approved": True, "text": "Only cakes."}
+    assert http.post(f"/tasks/{task_id}/answer", json=said).json()["status"] == "pending"
+    assert followed(http, task_id)[-1][1] == "task_completed"
+    assert http.get(f"/tasks/{task_id}").json()["plan"] == "Only cakes."
+    again = http.post(f"/tasks/{task_id}/answer", json=said)
+    assert (again.status_code, again.json()["field"]) == (422, "question_id")
+    assert http.post("/tasks/none/answer", json=said).status_code == 404
+
+
+def test_files_are_attached_to_a_conversation_for_its_crews(http):
+    files = "/conversations/c%201/files"
+    csv = {"content-type": "text/csv"}
+    answer = http.put(f"{files}/sales.csv", content=b"a,b\n1,2\n", headers=csv)
+    shown = {"name": "sales.csv", "content_type": "text/csv", "size": 8}
+    assert (answer.status_code, answer.json()) == (201, shown)
+    assert http.get(files).json() == [shown]
+    task = http.post("/tasks", json={**PLAN, "conversation": "c 1"}).json()
+    assert task["files"] == ["sales.csv"]
+    assert http.delete(f"{files}/sales.csv").status_code == 204
+    assert http.delete(f"{files}/sales.csv").status_code == 404
+    assert http.put(f"{files}/large", content=bytes(20_000_001)).status_code == 422
+    assert http.put(f"{files}/larger", content=bytes(21_000_000)).status_code == 413
+    assert http.post("/tasks", content=bytes(2_000_000)).status_code == 413
+
+
+def test_what_tasks_take_is_counted(http, product):
+    def figure(name):
+        text = httpx.get(f"{product.url}/metrics", timeout=10).text
+        return next((float(line.split()[-1]) for line in text.splitlines() if name in line), 0.0)
+
+    names = (
+        'orchestra_task_seconds_count{status="completed"}',
+        'orchestra_task_step_seconds_count{kind="review",ok="true"}',
+        "orchestra_task_model_calls_sum",
+        'orchestra_tasks{status="completed"}',
+    )
+    unfinished = {"status": ["pending", "running"]}
+    while http.get("/tasks", params=unfinished).json():  # of the tests before
+        pass
+    before = [figure(name) for name in names]
+    tokens = figure('orchestra_task_tokens_sum{kind="completion"}')
+    followed(http, http.post("/tasks", json=PLAN).json()["task_id"])
+    after = [figure(name) for name in names]
+    assert [now - then for then, now in zip(before, after, strict=True)] == [1, 2, 4, 1]
+    assert figure('orchestra_task_tokens_sum{kind="completion"}') > tokens

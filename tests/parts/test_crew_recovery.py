@@ -13,10 +13,11 @@ from dataclasses import replace
 
 import pytest
 
+from orchestra.crews.records import TaskRecords
 from orchestra.types.task import Request
 from tests.conftest import clean_env
 from tests.doubles.crew_model import agreeable, kind_of
-from tests.doubles.llm import ModelServer, Reply
+from tests.doubles.llm import Reply
 from tests.parts.conftest import empty_postgres
 
 pytestmark = pytest.mark.timeout(180)
@@ -62,13 +63,20 @@ async def command(*arguments, env, cwd):
         await process.communicate()
 
 
-def stuck_at(point):
-    """All goes well, but the first time that this is asked for, half a reply is all there is."""
-    asked = []
+def point_of(body):
+    """At which point the task of a request is to be stuck, as its description says."""
+    told = json.dumps(body["messages"])
+    return next(point for point in STEPS if f"stop at {point}." in told)
+
+
+def stuck_once():
+    """All goes well, but the first time that a task's point is asked for, half a reply is all."""
+    asked = set()
 
     def choose(body):
-        asked.append(kind_of(body))
-        if asked.count(point) == 1 and asked[-1] == point:
+        point = point_of(body)
+        if kind_of(body) == point and point not in asked:
+            asked.add(point)
             return Reply("half of it", hang_after=1)
         return agreeable(body)
 
@@ -82,46 +90,58 @@ async def until(is_so, seconds=60):
         await asyncio.sleep(0.05)
 
 
+def asked_of(model):
+    """The point and the kind of each request."""
+    return [(point_of(body), kind_of(body)) for body in list(model.asked)]
+
+
+def statuses(data_dir):
+    with closing(sqlite3.connect(data_dir / "orchestra.db")) as connection:
+        return dict(connection.execute("SELECT id, status FROM tasks"))
+
+
 def task_ids(data_dir):
     with closing(sqlite3.connect(data_dir / "orchestra.db")) as connection:
         return [row[0] for row in connection.execute("SELECT id FROM tasks ORDER BY created_at")]
 
 
-async def killed_at(point, folder):
-    """Kill a worker at a point and let another go on: its task, and what the model was asked."""
-    folder.mkdir()
-    with ModelServer() as model:
-        model.choose(stuck_at(point))
-        env = settings(model, folder)
-        asked = ("crew", "Plan the fair", "--domain", "project", "--complexity", "medium")
-        async with command(*asked, env=env, cwd=folder) as first:
-            await until(lambda: point in map(kind_of, model.asked))
-            first.kill()
-            await first.wait()
-        (task_id,) = task_ids(folder)
-        began = time.monotonic()
-        async with command("tasks", "watch", task_id, "--json", env=env, cwd=folder) as second:
-            out, told = await second.communicate()
-        assert second.returncode == 0, told.decode()
-        return json.loads(out), Counter(map(kind_of, model.asked)), time.monotonic() - began
-
-
-async def test_a_killed_worker_leaves_nothing_to_be_done_twice(tmp_path, report):
-    turnstile = asyncio.Semaphore(2)
-
-    async def one(number, point):
-        async with turnstile:
-            return point, await killed_at(point, tmp_path / str(number))
-
-    found = await asyncio.gather(*(one(number, point) for number, point in enumerate(STEPS)))
-    report(TITLE, "at", "then asked again", "never asked again", "result after a restart of")
-    for point, (task, asked, seconds) in found:
-        assert task["status"] == "completed"
-        assert task["result"] == "The work of Lead Project Planner."
-        assert (task["starts"], task["crashes"]) == (2, 1)
-        assert asked == {step: 2 if step == point else 1 for step in STEPS}
-        once = ", ".join(step for step in STEPS[: STEPS.index(point)]) or "-"
-        report(TITLE, point, point, once, f"{seconds:.1f} s")
+async def test_a_killed_worker_leaves_nothing_to_be_done_twice(tmp_path, open_house, model, report):
+    model.choose(stuck_once())
+    requests = [
+        Request(
+            description=f"Plan the fair, stop at {point}.", domain="project", complexity="medium"
+        )
+        for point in STEPS
+    ]
+    async with open_house() as house:  # it takes them, and is gone before it works on any
+        coming = [await house.intake.task(one) for one in requests]
+        await TaskRecords(house.database).add(coming)
+        data_dir = house.settings.data_dir
+    room = {"ORCHESTRA_CREWS_AT_ONCE": "5", "ORCHESTRA_CREWS_AT_ONCE_PER_PERSON": "5"}
+    env = settings(model, data_dir, **room)
+    async with command("tasks", "work", env=env, cwd=tmp_path) as first:
+        await until(lambda: all((one, one) in asked_of(model) for one in STEPS), 90)
+        first.kill()
+        await first.wait()
+    killed = time.monotonic()
+    async with command("tasks", "work", env=env, cwd=tmp_path) as second:
+        await until(lambda: set(statuses(data_dir).values()) == {"completed"}, 90)
+        second.terminate()
+        await second.wait()
+    took = time.monotonic() - killed
+    report(
+        TITLE, "at", "then asked again", "never asked again", f"all five over {took:.0f} s later"
+    )
+    asked = Counter(asked_of(model))
+    async with open_house() as house:
+        for point, begun in zip(STEPS, coming, strict=True):
+            task = await house.runs.get(begun.task_id)
+            assert (task.status, task.result) == ("completed", "The work of Lead Project Planner.")
+            assert (task.starts, task.crashes) == (2, 1)
+            times = {step: asked[point, step] for step in STEPS}
+            assert times == {step: 2 if step == point else 1 for step in STEPS}
+            once = ", ".join(step for step in STEPS[: STEPS.index(point)]) or "-"
+            report(TITLE, point, point, once, "completed")
 
 
 @pytest.mark.postgres

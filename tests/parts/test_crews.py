@@ -12,13 +12,14 @@ import pytest
 from orchestra.crews.records import TaskRecords
 from orchestra.database import now
 from orchestra.errors import (
+    FileRefusedError,
     PersonaNotFoundError,
     StorageError,
     TaskInvalidError,
     TaskLostError,
     TaskNotFoundError,
 )
-from orchestra.types.task import Request, StepDelta, Task, TaskStarted
+from orchestra.types.task import Answer, File, Request, StepDelta, Task, TaskAsked, TaskStarted
 from tests.doubles.crew_model import agreeable, kind_of, verdict
 from tests.doubles.llm import Reply
 
@@ -455,3 +456,116 @@ async def test_a_task_of_a_dead_worker_is_not_stopped_before_it_is_begun(house, 
     task = await house.runs.get("t")
     assert looked
     assert (task.starts, task.crashes) == (1, 1)
+
+
+async def asked_first(house, **more):
+    """A task that was begun, once it waits for its person."""
+    task_id = await begun(house, asks_first=True, complexity="medium", **more)
+    async with aclosing(house.runs.watch(task_id)) as events:
+        async for _, event in events:
+            if isinstance(event, TaskAsked):
+                return await house.runs.get(task_id)
+    raise AssertionError(await house.runs.get(task_id))
+
+
+def answer(*, approved, text=""):
+    return Answer(question_id="plan", approved=approved, text=text)
+
+
+async def test_a_plan_waits_for_its_person_and_is_not_written_twice(house, model):
+    model.choose(agreeable)
+    task = await asked_first(house)
+    assert (task.status, task.question.text) == ("waiting", "The plan.")
+    assert asked_for(model) == ["plan", "review of plan"]
+    assert (await house.runs.answer(task.task_id, None, answer(approved=True))).status == "pending"
+    over = await done(house, task.task_id)
+    assert (over.status, over.question, over.crashes) == ("completed", None, 0)
+    assert asked_for(model).count("plan") == 1
+
+
+async def test_a_plan_that_its_person_changed_is_what_the_crew_works_on(house, model):
+    model.choose(agreeable)
+    task = await asked_first(house)
+    await house.runs.answer(task.task_id, None, answer(approved=True, text="Only cakes."))
+    over = await done(house, task.task_id)
+    assert over.plan == "Only cakes."
+    work = [body for body in model.asked if kind_of(body).startswith("work")]
+    assert all("Only cakes." in last_words(body) for body in work)
+
+
+async def test_a_plan_that_is_refused_ends_the_task(house, model):
+    model.choose(agreeable)
+    task = await asked_first(house)
+    await house.runs.answer(task.task_id, None, answer(approved=False))
+    assert (await done(house, task.task_id)).status == "cancelled"
+    assert asked_for(model) == ["plan", "review of plan"]
+    with pytest.raises(TaskInvalidError, match="no question 'plan'"):
+        await house.runs.answer(task.task_id, None, answer(approved=True))
+
+
+async def test_tasks_that_wait_for_people_take_nobodys_place(open_house, model):
+    async with open_house(crews_at_once=1, crews_at_once_in_all=1) as house:
+        model.choose(agreeable)
+        waiting = await asked_first(house)
+        assert (await worked(house)).status == "completed"
+        await house.runs.answer(waiting.task_id, None, answer(approved=True))
+        assert (await done(house, waiting.task_id)).status == "completed"
+
+
+async def test_an_answer_that_comes_while_nobody_works_is_heard_later(open_house, model):
+    model.choose(agreeable)
+    async with open_house() as house:
+        waiting = await asked_first(house)
+    async with open_house() as house:  # nothing is taken from the queue yet
+        await house.runs.answer(waiting.task_id, None, answer(approved=True))
+        await house.runs.open()
+        assert (await done(house, waiting.task_id)).status == "completed"
+    assert asked_for(model).count("plan") == 1
+
+
+async def test_only_whose_task_it_is_may_answer(house, model):
+    model.choose(agreeable)
+    task = await asked_first(house, user_id="anna")
+    with pytest.raises(TaskNotFoundError):
+        await house.runs.answer(task.task_id, "ben", answer(approved=True))
+
+
+async def test_files_of_a_conversation_are_for_its_crews_alone(house, model):
+    model.choose(agreeable)
+    await house.attachments.put("local", "c1", File("sales.csv", "text/csv", b"a,b\n1,2\n"))
+    with_it = await worked(house, conversation_id="c1")
+    without = [
+        await worked(house, conversation_id="c2"),
+        await worked(house),
+        await worked(house, conversation_id="c1", user_id="ben"),
+    ]
+    assert with_it.files == ("sales.csv",)
+    assert [one.files for one in without] == [()] * 3
+    told = ["sales.csv" in last_words(body) for body in model.asked]
+    assert any(told[:4])
+    assert not any(told[4:])
+
+
+@pytest.mark.parametrize(
+    ("file", "wrong"),
+    [
+        (File("a.csv", "text/csv", b""), "a.csv is empty"),
+        (File("a/b", "text/csv", b"1"), "no name for a file"),
+        (File("x" * 200, "text/csv", b"1"), "no name for a file"),
+        (File("a.bin", "", bytes(20_000_001)), "at most 20,000,000"),
+    ],
+)
+async def test_files_that_cannot_be_kept_are_refused_with_the_reason(house, file, wrong):
+    with pytest.raises(FileRefusedError, match=wrong):
+        await house.attachments.put("local", "c1", file)
+
+
+async def test_no_conversation_holds_files_without_end(house):
+    for number in range(20):
+        await house.attachments.put("local", "c1", File(f"{number}.txt", "text/plain", b"1"))
+    with pytest.raises(FileRefusedError, match="one file too many"):
+        await house.attachments.put("local", "c1", File("more.txt", "text/plain", b"1"))
+    await house.attachments.put("local", "c1", File("1.txt", "text/plain", b"2"))
+    assert await house.attachments.remove("local", "c1", "0.txt")
+    assert not await house.attachments.remove("local", "c1", "0.txt")
+    assert len(await house.attachments.names("local", "c1")) == 19

@@ -17,6 +17,11 @@ from orchestra.personas.history import Act, PersonaHistory
 from orchestra.personas.sql import SqlPersonas
 from orchestra.settings import ROOT
 from orchestra.tables import (
+    artifacts,
+    attachments,
+    contact_notes,
+    contacts,
+    deals,
     elements,
     feedbacks,
     lessons,
@@ -26,6 +31,7 @@ from orchestra.tables import (
     task_events,
     tasks,
     threads,
+    work_items,
     workers,
 )
 from orchestra.transfer import migration
@@ -70,6 +76,29 @@ async def full(tmp_path):
         },
         task_events: {"task_id": "k", "number": 1, "event": json.dumps({"text": odd})},
         workers: {"id": "w", "seen_at": now()},
+        artifacts: {
+            "task_id": "k", "name": odd, "content_type": "text/plain", "content": b"\0\xff",
+            "created_at": now(),
+        },
+        attachments: {
+            "user_id": "anna", "conversation_id": "c", "name": odd, "content_type": "text/plain",
+            "content": b"\xff\0", "created_at": now(),
+        },
+        work_items: {
+            "user_id": "anna", "title": odd, "owner": "", "status": "open", "due": "",
+            "task_id": "k", "changed_at": now(),
+        },
+        contacts: {
+            "user_id": "anna", "name": odd, "company": "", "email": "", "phone": "",
+            "changed_at": now(),
+        },
+        deals: {
+            "user_id": "anna", "title": odd, "contact": "", "stage": "lead", "amount": 1.5,
+            "changed_at": now(),
+        },
+        contact_notes: {
+            "id": "n", "user_id": "anna", "contact": odd, "text": odd, "created_at": now(),
+        },
         lessons: {"user_id": "anna", "text": odd, "persona_id": "karen", "created_at": now()},
     }  # fmt: skip
 

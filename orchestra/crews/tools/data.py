@@ -1,0 +1,317 @@
+"""Tools of the data subject: SQL over tables, charts, and what figures say by themselves."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import itertools
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from orchestra.crews.tools.charts import live_chart
+from orchestra.crews.tools.tables import file_named, is_table, markdown, table_of
+from orchestra.crews.tools.tool import Arguments, Bench, Outcome, Tool
+from orchestra.errors import ToolError
+from orchestra.types.task import File
+
+if TYPE_CHECKING:
+    import duckdb
+    import plotly.graph_objects as go
+    import pyarrow as pa
+
+_MOST_ROWS = 10_000
+_SHOWN_ROWS = 30
+_FEWEST = 8
+"""Rows below which no test says anything."""
+_SIGNIFICANT = 0.05
+_MOST_COLUMNS = 12
+
+
+class Query(Arguments):
+    """A question to a table."""
+
+    file: str = Field(description="Name of the CSV, Excel, Parquet or JSON file.")
+    sql: str = Field(
+        "SELECT * FROM data LIMIT 30",
+        max_length=10_000,
+        description="One SELECT over the table 'data', in DuckDB's SQL.",
+    )
+
+
+class Chart(Arguments):
+    """A chart: of a query to a file, or of the labels and values that are given."""
+
+    kind: Literal["bar", "line", "scatter", "pie", "histogram"] = "bar"
+    title: str = Field(min_length=1, max_length=200)
+    file: str | None = Field(None, description="Name of the file; or give labels and values.")
+    sql: str | None = Field(
+        None, description="One SELECT over 'data': the first column is the label, others values."
+    )
+    labels: list[str] | None = Field(None, max_length=1000)
+    values: list[float] | None = Field(None, max_length=1000)
+    unit: str | None = Field(None, max_length=40, description="Of the values, for the axis.")
+
+
+class Look(Arguments):
+    """A table to be looked at."""
+
+    file: str = Field(description="Name of the CSV, Excel, Parquet or JSON file.")
+
+
+async def process(query: Query, bench: Bench) -> Outcome:
+    """Answer a question to a table.
+
+    Raises:
+        ToolError: there is no such file, or the SQL is wrong, writes, or is more than one SELECT.
+    """
+    columns, rows = await _asked(file_named(bench, query.file), query.sql)
+    shown = markdown(columns, rows[:_SHOWN_ROWS])
+    more = f"\n({len(rows)} rows in all)" if len(rows) > _SHOWN_ROWS else ""
+    text = io.StringIO()
+    csv.writer(text).writerows([columns, *rows])
+    file = File("query result.csv", "text/csv", text.getvalue().encode())
+    return Outcome(f"{shown}{more}", (file,))
+
+
+async def draw(chart: Chart, bench: Bench) -> Outcome:
+    """Draw a chart.
+
+    Raises:
+        ToolError: there is nothing to draw.
+    """
+    if chart.file is not None:
+        columns, rows = await _asked(file_named(bench, chart.file), chart.sql or "FROM data")
+        labels = [str(row[0]) for row in rows]
+        series = {
+            name: [row[place] for row in rows]
+            for place, name in enumerate(columns)
+            if place and all(isinstance(row[place], int | float | None) for row in rows)
+        }
+        if len(columns) == 1 and chart.kind == "histogram":
+            series = {columns[0]: [row[0] for row in rows]}
+    else:
+        labels, values = chart.labels or [], chart.values or []
+        if chart.kind != "histogram" and len(labels) != len(values):
+            message = f"There are {len(labels)} labels and {len(values)} values; give as many."
+            raise ToolError(message)
+        series = {chart.unit or "value": list(values)}
+    drawn = {name: cells for name, cells in series.items() if any(c is not None for c in cells)}
+    if not drawn:
+        message = "There is nothing to draw: no numbers. Give labels and values, or a file and SQL."
+        raise ToolError(message)
+    figure = await asyncio.to_thread(_figure, chart, labels, drawn)
+    count = sum(len(cells) for cells in drawn.values())
+    said = f"Drew a {chart.kind} chart '{chart.title}' with {count} values of {', '.join(drawn)}."
+    return Outcome(said, (live_chart(chart.title[:60], figure),))
+
+
+async def look_closely(look: Look, bench: Bench) -> Outcome:
+    """Say what a table's figures show: trends, outliers, correlations, each with its test.
+
+    Raises:
+        ToolError: there is no such file, or no numbers in it.
+    """
+    table = table_of(file_named(bench, look.file))
+    return Outcome(await asyncio.to_thread(_insights, look.file, table))
+
+
+def _fits(bench: Bench) -> Mapping[str, Any] | None:
+    return next(({"file": one.name} for one in bench.files.values() if is_table(one)), None)
+
+
+TOOLS = (
+    Tool(
+        "data_processor",
+        frozenset({"data", "research"}),
+        "Answers questions to an attached table with one SQL SELECT over 'data' (DuckDB).",
+        Query,
+        process,
+        _fits,
+    ),
+    Tool(
+        "chart_generator",
+        frozenset({"data", "research", "sales", "marketing"}),
+        "Draws an interactive chart from an attached table or from given labels and values.",
+        Chart,
+        draw,
+    ),
+    Tool(
+        "insight_extractor",
+        frozenset({"data"}),
+        "Finds trends, outliers and correlations in an attached table, with the tests used.",
+        Look,
+        look_closely,
+        _fits,
+    ),
+)
+
+
+async def _asked(file: File, sql: str) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Columns and rows of a query; stopped in the database when nobody waits any more.
+
+    Raises:
+        ToolError: the SQL is wrong, writes, or is more than one SELECT.
+    """
+    connection = await asyncio.to_thread(_opened, file)
+    running = asyncio.create_task(asyncio.to_thread(_rows, connection, sql))
+    try:
+        return await asyncio.shield(running)
+    finally:
+        if not running.done():
+            connection.interrupt()
+            await asyncio.gather(running, return_exceptions=True)
+        connection.close()
+
+
+def _opened(file: File) -> duckdb.DuckDBPyConnection:
+    """A database that knows this one table and can reach nothing else.
+
+    Source: duckdb.org/docs/operations_manual/securing_duckdb.
+    """
+    import duckdb  # noqa: PLC0415  # a fifth of a second, for who needs it
+
+    table = table_of(file)
+    connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "512MB"})
+    connection.register("data", table)
+    for setting in ("enable_external_access", "python_enable_replacements"):
+        connection.execute(f"SET {setting} = false")
+    connection.execute("SET lock_configuration = true")
+    return connection
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, sql: str
+) -> tuple[list[str], list[tuple[Any, ...]]]:
+    import duckdb  # noqa: PLC0415  # as above
+
+    try:
+        statements = connection.extract_statements(sql)
+        if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+            message = "Only one SELECT is allowed: the table can be read, not changed."
+            raise ToolError(message)
+        result = connection.execute(statements[0])
+        rows = result.fetchmany(_MOST_ROWS)
+        return [column[0] for column in result.description or ()], rows
+    except duckdb.Error as exc:
+        schema = connection.execute("DESCRIBE data").fetchall()
+        known = ", ".join(f"{row[0]} {row[1]}" for row in schema)
+        said = " ".join(str(exc).split())[:300]
+        message = f"DuckDB says: {said}. The table 'data' has the columns {known}."
+        raise ToolError(message) from exc
+
+
+def _figure(chart: Chart, labels: list[str], series: Mapping[str, list[Any]]) -> go.Figure:
+    import plotly.graph_objects as go  # noqa: PLC0415  # half a second, for who needs it
+
+    figure = go.Figure()
+    for name, cells in series.items():
+        match chart.kind:
+            case "bar":
+                figure.add_bar(x=labels, y=cells, name=name)
+            case "line":
+                figure.add_scatter(x=labels, y=cells, name=name, mode="lines+markers")
+            case "scatter":
+                figure.add_scatter(x=labels, y=cells, name=name, mode="markers")
+            case "pie":
+                figure.add_pie(labels=labels, values=cells, name=name)
+            case "histogram":
+                figure.add_histogram(x=cells, name=name)
+    figure.update_layout(yaxis_title=chart.unit, showlegend=len(series) > 1)
+    return figure
+
+
+def _insights(name: str, table: pa.Table) -> str:
+    columns = _numbers(table)
+    if not columns:
+        message = f"There are no numbers in {name}."
+        raise ToolError(message)
+    lines = [f"{name}: {table.num_rows} rows, {table.num_columns} columns."]
+    for title, cells in columns.items():
+        known = cells[~np.isnan(cells)]
+        lines.append(
+            f"- {title}: {len(known)} values from {known.min():.6g} to {known.max():.6g}, median "
+            f"{np.median(known):.6g}, mean {known.mean():.6g}, {len(cells) - len(known)} missing."
+        )
+        lines += [f"  - {said}" for said in (_trend(known), _outliers(known)) if said]
+    lines += _correlations(columns)
+    return "\n".join(lines)
+
+
+def _numbers(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]]:
+    """The columns of numbers, missing ones as nan; a column of which nothing is known is none."""
+    import pyarrow as pa  # noqa: PLC0415  # as above
+
+    found = {}
+    for title in table.column_names[: 4 * _MOST_COLUMNS]:
+        column = table[title]
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            cells = np.array([np.nan if c is None else float(c) for c in column.to_pylist()])
+            if not np.isnan(cells).all():
+                found[title] = cells
+    return dict(itertools.islice(found.items(), _MOST_COLUMNS))
+
+
+def _trend(cells: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+    """Whether values go up or down in the order of the rows.
+
+    Source: Mann (1945) and Kendall (1975): Kendall's tau of the values against their order.
+    """
+    from scipy.stats import kendalltau, theilslopes  # noqa: PLC0415  # half a second
+
+    if len(cells) < _FEWEST or np.ptp(cells) == 0:
+        return ""
+    tau, p = kendalltau(np.arange(len(cells)), cells)
+    if not p < _SIGNIFICANT:
+        return f"no trend in the order of the rows (Mann-Kendall, tau {tau:.2f}, p = {p:.2g})"
+    slope = theilslopes(cells).slope
+    way = "rises" if tau > 0 else "falls"
+    return (
+        f"{way} in the order of the rows by about {abs(slope):.3g} per row "
+        f"(Mann-Kendall, tau {tau:.2f}, p = {p:.2g}; Theil-Sen slope)"
+    )
+
+
+def _outliers(cells: np.ndarray[Any, np.dtype[np.float64]]) -> str:
+    """Values that lie far from the others.
+
+    Source: Iglewicz and Hoaglin (1993): modified z-scores above 3.5.
+    """
+    if len(cells) < _FEWEST:
+        return ""
+    middle = np.median(cells)
+    spread = np.median(np.abs(cells - middle))
+    if spread == 0:
+        return ""
+    odd = cells[0.6745 * np.abs(cells - middle) / spread > 3.5]  # noqa: PLR2004  # see Source
+    if not len(odd):
+        return ""
+    shown = ", ".join(f"{value:.6g}" for value in odd[:5])
+    return f"{len(odd)} outliers: {shown} (modified z-score above 3.5)"
+
+
+def _correlations(columns: Mapping[str, np.ndarray[Any, np.dtype[np.float64]]]) -> list[str]:
+    """Pairs that go together.
+
+    Source: Spearman (1904); Holm (1979) for testing many pairs.
+    """
+    from scipy.stats import spearmanr  # noqa: PLC0415  # as above
+
+    tested = []
+    for (one, xs), (other, ys) in itertools.combinations(columns.items(), 2):
+        both = ~(np.isnan(xs) | np.isnan(ys))
+        if both.sum() >= _FEWEST and np.ptp(xs[both]) > 0 and np.ptp(ys[both]) > 0:
+            rho, p = spearmanr(xs[both], ys[both])
+            tested.append((float(p), float(rho), one, other))
+    tested.sort()
+    lines = []
+    for place, (p, rho, one, other) in enumerate(tested):
+        if p * (len(tested) - place) >= _SIGNIFICANT:
+            break
+        lines.append(f"- {one} and {other} go together: rho = {rho:.2f}, p = {p:.2g}")
+    method = f"(Spearman's rank correlation, Holm's correction for {len(tested)} pairs)"
+    found = lines or ["- none that could not be chance"]
+    return [f"Correlations {method}:", *found] if tested else []
