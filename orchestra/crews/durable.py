@@ -33,7 +33,7 @@ from orchestra.errors import CrewError, OrchestraError, StorageError, TaskLostEr
 VERSION = "1"
 """Of the order of steps: what a worker of another version began waits for one of that version."""
 _QUEUE = "crews"
-_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.2
 
 
 Workflow = Callable[[str], Coroutine[Any, Any, None]]
@@ -89,7 +89,6 @@ class DurableQueue:
                 "executor_id": self._worker_id,
                 "serializer": DBOSPortableJSONSerializer(),
                 "log_level": "CRITICAL",
-                "notification_listener_polling_interval_sec": _POLL_SECONDS,
             }
         )
         self._workflow = self._registered()

@@ -156,8 +156,8 @@ def test_words_of_agents_come_one_by_one_and_the_chat_goes_on_meanwhile(desktop,
 
 def test_a_reload_and_a_second_page_show_a_running_task_where_it_is(desktop, shared_model):
     def choose(body):
-        if kind_of(body).startswith("work"):
-            return Reply("word " * 300, pause_seconds=0.02)
+        if kind_of(body).startswith("work of Lead"):
+            return Reply("word " * 400, pause_seconds=0.02)
         return agreeable(body)
 
     shared_model.choose(choose)
