@@ -20,6 +20,7 @@ OrchestraError
 │   ├── TaskInvalidError         what is asked of a crew breaks a rule: which field, what is known
 │   ├── TaskNotFoundError        no such task for this person
 │   ├── TaskLostError            another worker goes on with it
+│   ├── TaskNotAskingError       it has no such question (any more)
 │   ├── CrewError                the crew could not do its part: who, and why
 │   ├── ToolError                a tool cannot do what an agent asks: why, and what would help
 │   └── FileRefusedError         a file cannot be kept: too large, empty, one too many
@@ -146,6 +147,10 @@ class TaskNotFoundError(TaskError):
 
 class TaskLostError(TaskError):
     """Another worker goes on with the task; this one must stop."""
+
+
+class TaskNotAskingError(TaskError):
+    """The task has no such question, or no longer."""
 
 
 class CrewError(TaskError):

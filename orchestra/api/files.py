@@ -38,7 +38,7 @@ async def attach(
     content_type = request.headers.get("content-type", "application/octet-stream")[:100]
     file = File(name, content_type, await request.body())
     await house.attachments.put(caller.acting_for(user), conversation, file)
-    return _shown(file)
+    return Attached(name=file.name, content_type=content_type, size=len(file.content))
 
 
 @router.get("")
@@ -46,8 +46,8 @@ async def list_files(
     conversation: Conversation, house: House, caller: CallerOf, user: User = None
 ) -> list[Attached]:
     """What is attached."""
-    files = await house.attachments.all(caller.acting_for(user), conversation)
-    return [_shown(one) for one in files]
+    files = await house.attachments.listed(caller.acting_for(user), conversation)
+    return [Attached(name=name, content_type=kind, size=size) for name, kind, size in files]
 
 
 @router.delete("/{name}", status_code=HTTPStatus.NO_CONTENT, response_class=Response)
@@ -62,7 +62,3 @@ async def detach(
     if not await house.attachments.remove(caller.acting_for(user), conversation, name):
         detail = f"No file '{name}' is attached to this conversation."
         raise HTTPException(HTTPStatus.NOT_FOUND, detail)
-
-
-def _shown(file: File) -> Attached:
-    return Attached(name=file.name, content_type=file.content_type, size=len(file.content))

@@ -22,6 +22,7 @@ from orchestra.errors import (
     SignInError,
     StorageError,
     TaskInvalidError,
+    TaskNotAskingError,
     TaskNotFoundError,
 )
 
@@ -39,6 +40,7 @@ STATUS_OF: dict[type[OrchestraError], HTTPStatus] = {
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     MemoryNotFoundError: HTTPStatus.NOT_FOUND,
     FileRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TaskNotAskingError: HTTPStatus.CONFLICT,
     TaskInvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TaskNotFoundError: HTTPStatus.NOT_FOUND,
 }

@@ -115,10 +115,11 @@ class PageGuard:
             nonlocal start
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["Content-Security-Policy"] = policy
+                headers.setdefault("Content-Security-Policy", policy)
                 headers["X-Content-Type-Options"] = "nosniff"
                 headers["Referrer-Policy"] = "same-origin"
-                if headers.get("content-type", "").startswith("text/html"):
+                is_page = "content-disposition" not in headers
+                if is_page and headers.get("content-type", "").startswith("text/html"):
                     start = message
                     return
             if start is None:

@@ -7,6 +7,7 @@ work, words gathered for a moment.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 
 from orchestra.crews.meter import Meter
@@ -106,10 +107,8 @@ class Recorder:
 
     async def _write_later(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        try:
+        with contextlib.suppress(OrchestraError):  # whoever takes the next event is told
             await self._write()
-        except OrchestraError as exc:
-            self._error = exc
 
     async def _write(self) -> None:
         """Write all that waits, in order.
@@ -117,10 +116,17 @@ class Recorder:
         Raises:
             TaskLostError: this worker is not at it any more.
             StorageError: it could not be written.
+            OrchestraError: as it was the last time.
         """
         async with self._one_at_a_time:
+            if self._error is not None:  # what is missing now must not be skipped over
+                raise self._error
             events, self._waiting = self._waiting, []
             if not events:  # somebody else was faster
                 return
-            await self._records.append(self._task_id, self._worker, events)
+            try:
+                await self._records.append(self._task_id, self._worker, events)
+            except OrchestraError as exc:
+                self._error = exc
+                raise
         self._ring()

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from orchestra.database import Database, now, take_turns
-from orchestra.errors import TaskInvalidError, TaskLostError, TaskNotFoundError
+from orchestra.errors import TaskInvalidError, TaskLostError, TaskNotAskingError, TaskNotFoundError
 from orchestra.tables import artifacts, task_events, tasks
 from orchestra.types.task import (
     EVENT,
@@ -142,7 +142,7 @@ class TaskRecords:
             The task as it stands then.
 
         Raises:
-            TaskInvalidError: the task has no such question now.
+            TaskNotAskingError: the task has no such question now.
             TaskNotFoundError: there is no such task.
             StorageError: it could not be kept.
         """
@@ -154,7 +154,7 @@ class TaskRecords:
                     f"Task {task_id} is {task.status} and has no question '{answer.question_id}' "
                     "(any more)."
                 )
-                raise TaskInvalidError(message, field="question_id")
+                raise TaskNotAskingError(message)
             answered = TaskAnswered(at=now(), answer=answer)
             is_refused = question.about == "plan" and not answer.approved
             return [answered, TaskCancelled(at=now())] if is_refused else [answered]

@@ -153,7 +153,7 @@ class CrewRuns:
             The task as it stands then.
 
         Raises:
-            TaskInvalidError: the task has no such question now.
+            TaskNotAskingError: the task has no such question now.
             TaskNotFoundError: this person has none with this id.
             StorageError: it could not be kept.
         """

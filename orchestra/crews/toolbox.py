@@ -6,7 +6,6 @@ import asyncio
 import importlib
 import json
 import logging
-import re
 import time
 import uuid
 from collections.abc import AsyncGenerator, Mapping
@@ -19,7 +18,7 @@ from orchestra.crews.files import Artifacts, Attachments
 from orchestra.crews.records import TaskRecords
 from orchestra.crews.tools.tool import ALL, Arguments, Bench, Outcome, Tool
 from orchestra.database import Database, now
-from orchestra.errors import FileRefusedError, OrchestraError, ToolError
+from orchestra.errors import OrchestraError, ToolError
 from orchestra.memory.keeper import MemoryKeeper
 from orchestra.personas.notion.wire import NotionWire
 from orchestra.types.conversation import Tool as ToolOffer
@@ -28,6 +27,7 @@ from orchestra.types.task import (
     Answer,
     Artifact,
     ArtifactMade,
+    File,
     Question,
     StepFinished,
     StepStarted,
@@ -40,6 +40,8 @@ from orchestra.types.task import (
 log = logging.getLogger(__name__)
 
 _MODULES = ("content", "data", "notion", "project", "research", "sales")
+PATIENCE_SECONDS = 300.0
+"""How long a person may take to allow a tool; it does not count as time of the work."""
 _LOOK_SECONDS = 0.4
 _MOST_CHARACTERS = 12_000
 """Of an outcome that a model is shown; whoever looks at the step sees no more either."""
@@ -55,7 +57,7 @@ class Toolbox:
         memory: MemoryKeeper,
         notion: NotionWire | None,
         seconds: float = 60,
-        patience_seconds: float = 300,
+        patience_seconds: float = PATIENCE_SECONDS,
     ) -> None:
         """Prepare.
 
@@ -146,12 +148,13 @@ class Toolbox:
         try:
             tool, checked = self._checked(name, arguments)
             if tool.changes is not None:
-                async for event in self._allowed(tool.changes(checked), bench, step_id):
-                    yield event
-            outcome, ok = _named(await self._used(tool, checked, bench)), True
+                async with bench.asking:  # a person has one question at a time
+                    async for event in self._allowed(tool.changes(checked), bench, step_id):
+                        yield event
+            outcome, ok = _named(await self._used(tool, checked, bench), bench), True
             for file in outcome.files:
                 await self._artifacts.put(bench.task_id, file)
-        except (ToolError, FileRefusedError) as exc:
+        except OrchestraError as exc:
             outcome, ok = Outcome(f"{name} failed: {exc}"), False
         for file in outcome.files:
             made = Artifact(
@@ -210,12 +213,12 @@ class Toolbox:
     async def _answer(self, task_id: str, question_id: str) -> Answer | None:
         """What the person said; None: nothing, for as long as anybody waits."""
         until = time.monotonic() + self._patience_seconds
-        while time.monotonic() < until:
-            await asyncio.sleep(_LOOK_SECONDS)
+        while True:
+            is_late = time.monotonic() >= until
             answer = (await self._records.get(task_id)).answer_to(question_id)
-            if answer is not None:
+            if answer is not None or is_late:
                 return answer
-        return None
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def _used(self, tool: Tool, checked: Arguments, bench: Bench) -> Outcome:
         """The outcome of a tool.
@@ -244,13 +247,21 @@ def _offer(tool: Tool) -> ToolOffer:
     return ToolOffer(name=tool.name, description=tool.description, parameters=schema)
 
 
-def _named(outcome: Outcome) -> Outcome:
-    """The outcome with names for its files that every disk takes: titles come from a model."""
-    clean = [
-        replace(one, name=" ".join(re.sub(r"[/\\\x00-\x1f]", "-", one.name).split())[-100:])
-        for one in outcome.files
-    ]
-    return replace(outcome, files=tuple(clean))
+def _named(outcome: Outcome, bench: Bench) -> Outcome:
+    """The outcome with names for its files that every disk takes, and that nothing else has."""
+    files: list[File] = []
+    taken = set(bench.files)
+    for one in outcome.files:
+        printable = "".join(
+            sign if sign.isprintable() and sign != "/" else "-" for sign in one.name
+        )
+        stem, dot, ending = " ".join(printable.split())[-100:].partition(".")
+        name, number = f"{stem}{dot}{ending}", 2
+        while name in taken:
+            name, number = f"{stem} {number}{dot}{ending}", number + 1
+        taken.add(name)
+        files.append(replace(one, name=name))
+    return replace(outcome, files=tuple(files))
 
 
 def _in_words(exc: ValidationError) -> str:

@@ -21,6 +21,7 @@ from orchestra.crews.limits import Limits
 from orchestra.crews.presence import Presence
 from orchestra.crews.recorder import Recorder
 from orchestra.crews.records import TaskRecords
+from orchestra.crews.toolbox import PATIENCE_SECONDS
 from orchestra.crews.workflow import Events, Workflow
 from orchestra.database import now
 from orchestra.errors import (
@@ -234,7 +235,7 @@ class Worker:
         clock = asyncio.timeout(limit)
         try:
             async with clock:
-                await self._tell(task, recorder)
+                await self._tell(task, recorder, clock)
         except (StorageError, TaskLostError):
             raise
         except OrchestraError as exc:
@@ -249,13 +250,14 @@ class Worker:
             return f"Something went wrong that was not foreseen. Error id: {error_id}, see the log."
         return None
 
-    async def _tell(self, task: Task, recorder: Recorder) -> None:
+    async def _tell(self, task: Task, recorder: Recorder, clock: asyncio.Timeout) -> None:
         """Work, and write down what happens; a task that waits for a person frees its place."""
         async with aclosing(self._workflow.run(task, self._once)) as events:
             async for event in events:
                 if isinstance(event, TaskAsked) and event.stops_work:
                     await self._at_work().park(task.task_id)
                     self._parked.add(task.task_id)
+                _wait_for_people(clock, event)
                 await recorder.take(event)
 
     async def _once(self, name: str, work: Callable[[], Events]) -> Events:
@@ -293,6 +295,7 @@ class Worker:
         try:
             async with clock, aclosing(work()) as events:
                 async for event in events:
+                    _wait_for_people(clock, event)
                     if isinstance(event, OUTCOMES):
                         outcome = EVENT.dump_json(event).decode()
                     else:
@@ -348,6 +351,12 @@ class Worker:
         if old:
             await self._at_work().forget(old)
             await self._records.remove(old)
+
+
+def _wait_for_people(clock: asyncio.Timeout, event: TaskEvent) -> None:
+    """Let a clock run longer while a person thinks about a question."""
+    if isinstance(event, TaskAsked) and (end := clock.when()) is not None:
+        clock.reschedule(end + PATIENCE_SECONDS)
 
 
 async def _stopped(*tasks: asyncio.Task[Any]) -> None:

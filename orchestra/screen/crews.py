@@ -13,11 +13,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import aclosing
 from datetime import datetime, timedelta
+from typing import Any, cast
 from urllib.parse import quote
 
 from chainlit.context import context
 from chainlit.data import get_data_layer
 from chainlit.element import ElementDict, ElementType
+from chainlit.server import sio
 from chainlit.session import WebsocketSession
 from chainlit.step import StepDict
 from chainlit.types import ThreadDict
@@ -39,7 +41,6 @@ from orchestra.types.task import (
     StepDelta,
     Task,
     TaskAsked,
-    TaskCompleted,
     TaskEvent,
     after,
     as_submitted,
@@ -100,8 +101,8 @@ async def resume(house: Orchestra, thread: ThreadDict, person: str) -> None:
         thread["steps"] = list((steps | picture.steps).values())
         thread["elements"] = list((elements | picture.elements).values())
         _keep(picture, picture.all())
-        if not task.is_over:
-            _follow(house, picture, behind)
+        # Chainlit sends the page this thread when the one who called this is done.
+        _follow(house, picture, behind, asyncio.current_task())
 
 
 class Picture:
@@ -177,7 +178,8 @@ class Picture:
         for step in task.steps:
             yield self._step(step)
         for asked in self._asked.values():
-            yield self._message(f"question {asked.question.id}", _asking(asked), asked.at)
+            part = f"question {asked.question.id}"
+            yield self._message(part, _asking(asked), asked.at, is_question=True)
         if task.finished_at is not None and task.status == "completed":
             notes = "".join(f"\n\n*{note}*" for note in task.notes)
             yield self._message("result", f"{task.result}{notes}", task.finished_at)
@@ -264,15 +266,18 @@ class Picture:
             isError=step.status == "failed",
         )
 
-    def _message(self, part: str, text: str, at: datetime) -> StepDict:
+    def _message(
+        self, part: str, text: str, at: datetime, *, is_question: bool = False
+    ) -> StepDict:
         task = self.task
+        kind = {"question": True} if is_question else {"asked": task.description}
         return self._drawn(
             part,
             self._lead,
             text,
             type="assistant_message",
             parentId=self._parent_id,
-            metadata={"persona": task.orchestrator, "task": task.task_id},
+            metadata={"persona": task.orchestrator, "task": task.task_id, **kind},
             createdAt=stamp(at),
         )
 
@@ -321,35 +326,87 @@ class Picture:
         return ElementDict(**{**shown, **more})  # type: ignore[typeddict-item]  # as Chainlit keeps them
 
 
-def _follow(house: Orchestra, picture: Picture, behind: int) -> None:
-    """Keep this page up to date until the task is over or the page is gone."""
+def _follow(
+    house: Orchestra, picture: Picture, behind: int, first: asyncio.Task[Any] | None = None
+) -> None:
+    """Keep this page up to date until the task is over or the page is gone.
+
+    Args:
+        house: Whose task it is.
+        picture: What the page shows.
+        behind: The number of the last event that it shows.
+        first: To be waited for: until then the page shows something older.
+    """
     key = context.session.id, picture.task.task_id
     if key not in _following:
-        following = asyncio.create_task(_followed(house, picture, behind))
+        following = asyncio.create_task(_followed(house, picture, behind, first))
         _following[key] = following
         following.add_done_callback(lambda _: _following.pop(key))
 
 
-async def _followed(house: Orchestra, picture: Picture, behind: int) -> None:
-    session_id = context.session.id
-    watched = with_beats(house.runs.watch(picture.task.task_id, behind), BEAT_SECONDS)
-    drawn_at = time.monotonic()
+async def _followed(
+    house: Orchestra, picture: Picture, behind: int, first: asyncio.Task[Any] | None
+) -> None:
+    if first is not None:
+        await asyncio.wait({first})
+    session = cast("WebsocketSession", context.session)
+    socket_id = session.socket_id
     try:
-        async with aclosing(watched) as events:
-            async for numbered in events:
-                if WebsocketSession.get_by_id(session_id) is None:
+        while await _is_connected(session):
+            if session.socket_id != socket_id:  # what was sent to the old connection is lost
+                socket_id = session.socket_id
+                await _show(picture, picture.all())
+            if picture.task.is_over:
+                await _offer_actions(house, picture)
+                if session.socket_id == socket_id and _has_page(session):
                     return
-                if numbered is not None:
-                    await _show_event(house, picture, numbered[1])
-                if time.monotonic() - drawn_at >= BEAT_SECONDS:
-                    drawn_at = time.monotonic()
-                    await _show(picture, picture.beat(), set(picture.steps))
+            behind, is_all = await _shown_on(socket_id, session, house, picture, behind)
+            if is_all and not picture.task.is_over:
+                return  # the task is not kept any more
     except OrchestraError as exc:
         log.warning("A page no longer follows task %s: %s", picture.task.task_id, exc)
         await context.emitter.send_toast(f"{exc} Reload the page to see how the crew is.", "error")
 
 
-async def _show_event(house: Orchestra, picture: Picture, event: TaskEvent) -> None:
+async def _shown_on(
+    socket_id: str, session: WebsocketSession, house: Orchestra, picture: Picture, behind: int
+) -> tuple[int, bool]:
+    """Show what happens for as long as one connection lasts.
+
+    Returns:
+        The number of the last event, and whether there will be no more.
+    """
+    watched = with_beats(house.runs.watch(picture.task.task_id, behind), BEAT_SECONDS)
+    drawn_at = time.monotonic()
+    async with aclosing(watched) as events:
+        async for numbered in events:
+            if numbered is not None:
+                behind = numbered[0]
+                await _show_event(picture, numbered[1])
+            if session.socket_id != socket_id or not _has_page(session):
+                break
+            if time.monotonic() - drawn_at >= BEAT_SECONDS:
+                drawn_at = time.monotonic()
+                await _show(picture, picture.beat(), set(picture.steps))
+        else:
+            return behind, True
+    return behind, False
+
+
+async def _is_connected(session: WebsocketSession) -> bool:
+    """Wait until the page is there; False once it will not come back."""
+    while WebsocketSession.get_by_id(session.id) is session:
+        if _has_page(session):
+            return True
+        await asyncio.sleep(BEAT_SECONDS)
+    return False
+
+
+def _has_page(session: WebsocketSession) -> bool:
+    return bool(sio.manager.is_connected(session.socket_id, "/"))
+
+
+async def _show_event(picture: Picture, event: TaskEvent) -> None:
     known = set(picture.steps)
     changed = picture.take(event)
     if isinstance(event, StepDelta):
@@ -361,15 +418,16 @@ async def _show_event(house: Orchestra, picture: Picture, event: TaskEvent) -> N
         return
     await _show(picture, changed, known)
     _keep(picture, changed)
-    if isinstance(event, TaskCompleted):
-        await _offer_actions(house, picture)
 
 
 async def _offer_actions(house: Orchestra, picture: Picture) -> None:
-    """Put below the result what is below every answer."""
+    """Put below a result what is below every answer."""
     task, result = picture.task, picture.id_of("result")
+    if task.status != "completed":
+        return
     personas = await house.conversation.personas()
     for action in actions(result, task.orchestrator, personas, task.description):
+        await action.remove()  # a page that lost its connection still shows it
         await action.send(for_id=result)
 
 

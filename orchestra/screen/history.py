@@ -41,6 +41,8 @@ class History(BaseDataLayer):
 
     def __init__(self) -> None:
         self._gathering = Gathering(_database)
+        self._deleted: set[str] = set()
+        """Threads whose crews may still have something to show for a moment."""
 
     # People
 
@@ -94,6 +96,8 @@ class History(BaseDataLayer):
         """Delete a thread and all that it shows, and call off what its crews still do."""
         await self.flush()
         await self._call_off(thread_id)
+        self._deleted.add(thread_id)
+        await self.flush()
 
         def delete(connection: sa.Connection) -> None:
             for table in (feedbacks, elements, steps):
@@ -111,11 +115,13 @@ class History(BaseDataLayer):
 
     async def _call_off(self, thread_id: str) -> None:
         thread = await self.get_thread(thread_id)
-        shown = [step.get("metadata") or {} for step in (thread["steps"] if thread else ())]
+        if thread is None:
+            return
+        shown = [step.get("metadata") or {} for step in thread["steps"]]
         runs = (await assembly.running()).runs
         for task_id in {details["task"] for details in shown if "task" in details}:
             try:
-                await runs.cancel(task_id)
+                await runs.cancel(task_id, thread["userIdentifier"])
             except (TaskNotFoundError, StorageError) as exc:
                 log.warning("Of a deleted conversation: %s", exc)
 
@@ -191,7 +197,8 @@ class History(BaseDataLayer):
 
     def keep_step(self, step: StepDict) -> None:
         """Keep a step, or its new state, of a conversation that has begun; written soon."""
-        self._gathering.add_step(step)
+        if step["threadId"] not in self._deleted:
+            self._gathering.add_step(step)
 
     @queue_until_user_message()
     async def delete_step(self, step_id: str) -> None:
@@ -228,7 +235,8 @@ class History(BaseDataLayer):
 
     def keep_element(self, element: ElementDict) -> None:
         """Keep an element, or its new state; written soon."""
-        self._gathering.add_element(element)
+        if element["threadId"] not in self._deleted:
+            self._gathering.add_element(element)
 
     async def get_element(self, thread_id: str, element_id: str) -> ElementDict | None:
         """One element of a thread."""

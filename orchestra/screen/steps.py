@@ -191,8 +191,10 @@ async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
     for step in steps:
         if step["type"] == "user_message":
             asked, answer = step["output"], None
-        elif step["type"] == "assistant_message" and "persona" in (step.get("metadata") or {}):
-            answer = step
+        elif step["type"] == "assistant_message":
+            details = step.get("metadata") or {}
+            if "persona" in details and "question" not in details:
+                answer, asked = step, details.get("asked", asked)
     if answer is not None and asked:
         persona_id = str(answer["metadata"]["persona"])
         for action in actions(answer["id"], persona_id, personas, asked):

@@ -375,7 +375,7 @@ def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912
             return _with(task, **now)
         case TaskPaused():
             steps = tuple(_interrupted(step, event.at) for step in task.steps)
-            return _with(task, status="pending", steps=steps, worker="")
+            return _with(task, status="pending", steps=steps, worker="", question=None)
         case TeamFormed():
             return _with(task, team=event.members)
         case StepStarted():
@@ -406,7 +406,10 @@ def after(task: Task, event: TaskEvent) -> Task:  # noqa: C901, PLR0911, PLR0912
             return _with(task, question=event.question, status=status)
         case TaskAnswered():
             status = "pending" if task.status == "waiting" else task.status
-            return _with(task, question=None, answers=(*task.answers, event.answer), status=status)
+            is_open = task.question is not None and task.question.id != event.answer.question_id
+            question = task.question if is_open else None
+            answers = (*task.answers, event.answer)
+            return _with(task, question=question, answers=answers, status=status)
         case Worked():
             return task
         case ArtifactMade():

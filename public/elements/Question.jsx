@@ -10,35 +10,43 @@ export default function Question() {
   const [task, setTask] = useState(null)
   const [plan, setPlan] = useState(null)
   const [sending, setSending] = useState(false)
+  const [gone, setGone] = useState(false)
   const address = `/api/v1/tasks/${props.task}`
 
   const load = async () => {
     const answer = await fetch(address)
     if (answer.ok) setTask(await answer.json())
+    else if (answer.status === 404) setGone(true)
   }
   const open = task && task.question && task.question.id === props.question
   useEffect(() => {
     load()
   }, [])
   useEffect(() => {
-    if (task && !open) return
+    if (gone || (task && !open)) return
     const again = setInterval(load, LOOK_SECONDS * 1000)
     return () => clearInterval(again)
-  }, [task && !open])
+  }, [gone, task && !open])
 
   const say = async (approved) => {
     setSending(true)
     const changed = plan !== null && plan.trim() !== task.question.text.trim()
-    const answer = await fetch(`${address}/answer`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ question_id: props.question, approved, text: approved && changed ? plan : "" }),
-    })
-    const content = await answer.json()
-    setSending(false)
-    if (answer.ok) setTask(content)
-    else toast.error(content.detail)
+    try {
+      const answer = await fetch(`${address}/answer`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ question_id: props.question, approved, text: approved && changed ? plan : "" }),
+      })
+      const content = await answer.json()
+      if (answer.ok) setTask(content)
+      else toast.error(content.detail)
+    } catch {
+      toast.error("The server does not answer. Try again in a moment.")
+    } finally {
+      setSending(false)
+    }
   }
+  if (gone) return <p className="orchestra-crew orchestra-measured">This task is older than tasks are kept.</p>
   if (!task) return <span className="orchestra-measured" />
   if (!open) {
     const said = task.answers.find((one) => one.question_id === props.question)
@@ -64,7 +72,7 @@ export default function Question() {
         />
       )}
       <div className="orchestra-choices">
-        <Button size="sm" disabled={sending} onClick={() => say(true)}>
+        <Button size="sm" disabled={sending || (plan !== null && !plan.trim())} onClick={() => say(true)}>
           {aboutPlan ? "Start the work" : "Allow it"}
         </Button>
         {aboutPlan && (

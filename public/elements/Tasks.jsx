@@ -34,7 +34,7 @@ export default function Tasks() {
   }
   const load = async () => {
     const query = view.statuses.map((one) => `status=${one}`).join("&")
-    const found = await call(`/api/v1/tasks?limit=100&${query}`)
+    const found = await call(`/api/v1/tasks?limit=30&${query}`)
     if (found) setTasks(found)
   }
   useEffect(() => {

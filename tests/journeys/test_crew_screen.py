@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -28,25 +29,31 @@ ASKED = "Karen, draft a project timeline for the launch"
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
 
 
-@pytest.fixture(params=SIZES)
-def page(request, browser, product):
-    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(20_000)
-    opened.goto(product.url)
-    opened.wait_for_selector("#chat-input")
-    yield opened
+@contextmanager
+def opened(browser, product, size):
+    context = browser.new_context(viewport=SIZES[size], reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(product.url)
+    page.wait_for_selector("#chat-input")
+    yield page
     with httpx.Client(base_url=f"{product.url}/api/v1", timeout=30) as http:
         for one in http.get("/tasks", params={"status": ["pending", "running", "waiting"]}).json():
             http.delete(f"/tasks/{one['task_id']}")
     context.close()
 
 
+@pytest.fixture(params=SIZES)
+def page(request, browser, product):
+    with opened(browser, product, request.param) as page:
+        yield page
+
+
 @pytest.fixture
-def desktop(page):
-    if page.viewport_size["width"] < 1000:
-        pytest.skip("said once")
-    return page
+def desktop(browser, product):
+    """For what need not be seen twice."""
+    with opened(browser, product, "desktop") as page:
+        yield page
 
 
 def launched(pause_seconds=0.0, sent_back=()):

@@ -10,7 +10,7 @@ import pytest
 
 from orchestra.crews.files import Artifacts
 from orchestra.prompts.crew import SMALL
-from orchestra.types.task import Answer, Request, TaskAsked
+from orchestra.types.task import Answer, File, Request, TaskAsked
 from tests.doubles.crew_model import agreeable, verdict
 from tests.doubles.llm import Reply
 from tests.doubles.notion import filled_notion
@@ -271,3 +271,40 @@ async def test_what_was_decided_before_is_found_again_in_a_new_text(house, model
     planned(model, Reply(tools=[("plagiarism_detector", {"text": copied})]), Reply("Mine."))
     task = await worked(house, domain="content")
     assert "memory: Plan the fair" in task.steps[3].output
+
+
+async def test_what_is_not_said_anew_about_a_customer_stays(house, model):
+    first = {"action": "add_contact", "name": "Ann", "company": "Acme", "email": "a@example.org"}
+    again = {"action": "add_contact", "name": "Ann", "phone": "1"}
+    planned(model, Reply(tools=[("crm", first), ("crm", again)]), Reply("Noted."))
+    task = await worked(house, domain="sales")
+    assert "| Ann | Acme | a@example.org | 1 |" in task.steps[-2].output
+
+
+async def test_two_results_of_one_name_are_two_files(house, model):
+    await house.attachments.put("local", "c", File("query result.csv", "text/csv", b"a\n1\n"))
+    query = ("data_processor", {"file": "query result.csv", "sql": "SELECT a + 1 AS a FROM data"})
+    planned(model, Reply(tools=[query]), Reply(tools=[query]), Reply("Done."))
+    task = await worked(house, domain="data", conversation_id="c")
+    assert [one.name for one in task.artifacts] == ["query result 2.csv", "query result 3.csv"]
+    assert all("| 2 |" in one.output for one in task.steps if one.kind == "tool")
+
+
+async def test_a_person_has_one_question_at_a_time(open_house, model, notion):
+    pages = [page_below(notion, title=title) for title in ("One", "Two")]
+    planned(model, Reply(tools=pages), Reply("Done."))
+    asked = []
+    async with open_house(**connected(notion)) as house:
+        request = Request(description="x", domain="project", complexity="low", writing="ask")
+        (task,) = await house.runs.submit([await house.intake.task(request)])
+        async for _, event in house.runs.watch(task.task_id):
+            if isinstance(event, TaskAsked):
+                asked.append(event.question.id)
+                now = await house.runs.get(task.task_id)
+                assert now.question.id == event.question.id
+                said = Answer(question_id=event.question.id, approved=True)
+                await house.runs.answer(task.task_id, None, said)
+        over = await house.runs.get(task.task_id)
+    assert len(asked) == 2
+    tools = [one.output for one in over.steps if one.kind == "tool"]
+    assert [said[:5] for said in tools] == ["Made "] * 2

@@ -17,6 +17,7 @@ from orchestra.errors import (
     StorageError,
     TaskInvalidError,
     TaskLostError,
+    TaskNotAskingError,
     TaskNotFoundError,
 )
 from orchestra.types.task import Answer, File, Request, StepDelta, Task, TaskAsked, TaskStarted
@@ -499,7 +500,7 @@ async def test_a_plan_that_is_refused_ends_the_task(house, model):
     await house.runs.answer(task.task_id, None, answer(approved=False))
     assert (await done(house, task.task_id)).status == "cancelled"
     assert asked_for(model) == ["plan", "review of plan"]
-    with pytest.raises(TaskInvalidError, match="no question 'plan'"):
+    with pytest.raises(TaskNotAskingError, match="no question 'plan'"):
         await house.runs.answer(task.task_id, None, answer(approved=True))
 
 

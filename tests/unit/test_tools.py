@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import email
 import email.policy
 import io
 import json
+import zipfile
 
 import pytest
 from openpyxl import Workbook
 
-from orchestra.crews.tools import content, data, project, sales
+from orchestra.crews.tools import content, data, project, research, sales
 from orchestra.crews.tools.tool import Bench
 from orchestra.errors import ToolError
 from orchestra.types.task import File
@@ -238,3 +240,65 @@ async def test_a_pitch_is_one_page_with_nothing_of_its_authors_run():
     (file,) = (await sales.make_pitch(pitch, bench())).files
     assert b"<script>" not in file.content
     assert b"<li>fresh</li>" in file.content
+
+
+async def test_json_objects_need_not_all_have_the_same_fields():
+    held = table('[{"a": 1}, {"a": 2, "rev": 5}]', "s.json")
+    assert "| 2 | 5 |" in (await asked("SELECT a, rev FROM data", held, "s.json")).text
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"), [("s.csv", b"a,a\n1,2\n"), ("s.xlsx", workbook(["a", "a"], [1, 2]))]
+)
+async def test_columns_of_one_name_are_told_apart(name, raw):
+    held = table(raw, name)
+    assert "| 1 | 2 |" in (await asked('SELECT a, "a 2" FROM data', held, name)).text
+
+
+async def test_rows_of_a_sheet_may_be_of_unlike_length():
+    held = table(workbook(["a", "b"], [1], [2, 3, 4]), "s.xlsx")
+    said = await asked('SELECT a, b, "column 3" FROM data', held, "s.xlsx")
+    assert said.text.splitlines()[2:] == ["| 1 |  |  |", "| 2 | 3 | 4 |"]
+
+
+async def test_an_archive_that_unpacks_to_too_much_is_refused():
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("xl/sharedStrings.xml", bytes(200_000_001))
+    with pytest.raises(ToolError, match="unpacks to more than 200,000,000 bytes"):
+        await asked("SELECT 1", table(raw.getvalue(), "s.xlsx"), "s.xlsx")
+
+
+async def test_an_answer_that_is_too_large_is_refused():
+    with pytest.raises(ToolError, match="larger than 20,000,000 characters"):
+        await asked("SELECT repeat('x', 1000000) FROM range(1000)")
+
+
+async def test_a_query_cannot_read_what_others_spilled():
+    with pytest.raises(ToolError, match="DuckDB says"):
+        await asked("SELECT * FROM glob('.tmp/*')")
+
+
+async def test_a_long_table_is_looked_at_in_little_room():
+    rows = "\n".join(f"{n},{n % 7}" for n in range(30_000))
+    said = (await data.look_closely(data.Look(file="s.csv"), table(f"id,x\n{rows}"))).text
+    assert "rises in the order of the rows by about 1 per row" in said
+
+
+async def test_sums_of_money_are_drawn():
+    sql = "SELECT month, sum(sales * 1.5) FROM data GROUP BY month ORDER BY month"
+    chart = data.Chart(title="Money", file="s.csv", sql=sql)
+    (file,) = (await data.draw(chart, table())).files
+    assert json.loads(file.content)["data"]
+
+
+async def test_many_threads_may_proofread_at_once():
+    drafts = [content.proofread(content.Draft(text="He go home."), bench()) for _ in range(8)]
+    assert {one.text.count("\n") for one in await asyncio.gather(*drafts)} == {1}
+
+
+@pytest.mark.parametrize("text", ["\n" * 59_000, "1," * 29_000, "- " * 29_000])
+async def test_odd_texts_take_no_time(text):
+    await content.publish(content.Page(title="x", body=f"a{text}b"), bench())
+    held = bench(**{"odd.txt": f"5 % {text}".encode()})
+    await research.extract(research.Extraction(file="odd.txt"), held)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
+import threading
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,9 @@ _MOST_LINTS = 40
 _ALIKE = 85
 """Of 100: sentences that differ in a word or two are above, others on the same matter below."""
 _MOST_MEMORIES = 500
+_MOST_COMPARED = 500_000
+"""Characters of each text that is compared with."""
+_MOST_SENTENCES = 20_000
 _SHORTEST_WORDS = 6
 """Sentences below this are alike by chance."""
 _READING_WORDS = 238
@@ -60,6 +64,10 @@ class Compared(Arguments):
 async def publish(page: Page, bench: Bench) -> Outcome:
     """Make files of a finished text, as Markdown and as a web page, and say how it reads."""
     del bench
+    return await asyncio.to_thread(_published, page)
+
+
+def _published(page: Page) -> Outcome:
     words = re.findall(r"[\w'’-]+", page.body)
     sentences = _sentences(page.body)
     long = [one for one in sentences if len(one.split()) > 30]  # noqa: PLR2004  # hard to follow
@@ -133,8 +141,8 @@ TOOLS = (
 
 
 def _sentences(text: str) -> list[str]:
-    plain = re.sub(r"(?m)^\s*(?:[#>*+-]+|\d+[.)])\s*", "", text)
-    return [one.strip() for one in re.split(r"(?<=[.!?])\s+|\n\s*\n", plain) if one.strip()]
+    plain = re.sub(r"(?m)^[ \t]*(?:[#>*+-]{1,8}|\d{1,4}[.)])[ \t]*", "", text)
+    return [one.strip() for one in re.split(r"(?<=[.!?])\s|\n[ \t]*\n", plain) if one.strip()]
 
 
 def _web_page(page: Page) -> str:
@@ -149,6 +157,9 @@ def _web_page(page: Page) -> str:
     )
 
 
+_one_at_a_time = threading.Lock()
+
+
 @cache
 def _linter(dialect: str) -> harper.Linter:
     import harper  # noqa: PLC0415  # loads a dictionary
@@ -157,7 +168,8 @@ def _linter(dialect: str) -> harper.Linter:
 
 
 def _linted(draft: Draft) -> str:
-    lints = _linter(draft.dialect).lint(draft.text)
+    with _one_at_a_time:  # a linter is no good to two threads at once
+        lints = _linter(draft.dialect).lint(draft.text)
     lines = []
     for one in lints[:_MOST_LINTS]:
         span = one.span
@@ -171,19 +183,25 @@ def _linted(draft: Draft) -> str:
 
 
 def _overlaps(text: str, sources: dict[str, str]) -> str:
-    from rapidfuzz import fuzz  # noqa: PLC0415  # for who needs it
+    from rapidfuzz import fuzz, process  # noqa: PLC0415  # for who needs it
 
     own = [one for one in _sentences(text) if len(one.split()) >= _SHORTEST_WORDS]
+    others = [
+        (name, other)
+        for name, source in sources.items()
+        for other in _sentences(source[:_MOST_COMPARED])
+        if len(other.split()) >= _SHORTEST_WORDS - 1
+    ][:_MOST_SENTENCES]
+    lowered = [other.lower() for _, other in others]
     lines, taken = [], 0
     for sentence in own:
-        best = (0.0, "", "")
-        for name, source in sources.items():
-            for other in _sentences(source):
-                alike = fuzz.ratio(sentence.lower(), other.lower(), score_cutoff=_ALIKE)
-                best = max(best, (alike, name, other))
-        if best[0]:
+        found = process.extractOne(
+            sentence.lower(), lowered, scorer=fuzz.ratio, score_cutoff=_ALIKE
+        )
+        if found is not None:
+            name, other = others[found[2]]
             taken += len(sentence.split())
-            lines.append(f"- {best[0]:.0f} % alike, {best[1]}: '{sentence}' / '{best[2]}'")
+            lines.append(f"- {found[1]:.0f} % alike, {name}: '{sentence}' / '{other}'")
     whole = sum(len(one.split()) for one in own)
     if not lines:
         return f"None of {len(own)} sentences stands in the {len(sources)} texts."

@@ -7,6 +7,7 @@ import csv
 import io
 import itertools
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _MOST_ROWS = 10_000
+_ROWS_AT_ONCE = 200
+_MOST_CHARACTERS = 20_000_000
+_MOST_SLOPES = 1_000
+_INTERRUPT_SECONDS = 2.0
 _SHOWN_ROWS = 30
 _FEWEST = 8
 """Rows below which no test says anything."""
@@ -69,12 +74,7 @@ async def process(query: Query, bench: Bench) -> Outcome:
         ToolError: there is no such file, or the SQL is wrong, writes, or is more than one SELECT.
     """
     columns, rows = await _asked(file_named(bench, query.file), query.sql)
-    shown = markdown(columns, rows[:_SHOWN_ROWS])
-    more = f"\n({len(rows)} rows in all)" if len(rows) > _SHOWN_ROWS else ""
-    text = io.StringIO()
-    csv.writer(text).writerows([columns, *rows])
-    file = File("query result.csv", "text/csv", text.getvalue().encode())
-    return Outcome(f"{shown}{more}", (file,))
+    return await asyncio.to_thread(_told, columns, rows)
 
 
 async def draw(chart: Chart, bench: Bench) -> Outcome:
@@ -89,7 +89,7 @@ async def draw(chart: Chart, bench: Bench) -> Outcome:
         series = {
             name: [row[place] for row in rows]
             for place, name in enumerate(columns)
-            if place and all(isinstance(row[place], int | float | None) for row in rows)
+            if place and all(isinstance(row[place], int | float | Decimal | None) for row in rows)
         }
         if len(columns) == 1 and chart.kind == "histogram":
             series = {columns[0]: [row[0] for row in rows]}
@@ -103,10 +103,10 @@ async def draw(chart: Chart, bench: Bench) -> Outcome:
     if not drawn:
         message = "There is nothing to draw: no numbers. Give labels and values, or a file and SQL."
         raise ToolError(message)
-    figure = await asyncio.to_thread(_figure, chart, labels, drawn)
+    file = await asyncio.to_thread(_drawn, chart, labels, drawn)
     count = sum(len(cells) for cells in drawn.values())
     said = f"Drew a {chart.kind} chart '{chart.title}' with {count} values of {', '.join(drawn)}."
-    return Outcome(said, (live_chart(chart.title[:60], figure),))
+    return Outcome(said, (file,))
 
 
 async def look_closely(look: Look, bench: Bench) -> Outcome:
@@ -115,8 +115,7 @@ async def look_closely(look: Look, bench: Bench) -> Outcome:
     Raises:
         ToolError: there is no such file, or no numbers in it.
     """
-    table = table_of(file_named(bench, look.file))
-    return Outcome(await asyncio.to_thread(_insights, look.file, table))
+    return Outcome(await asyncio.to_thread(_insights, file_named(bench, look.file)))
 
 
 def _fits(bench: Bench) -> Mapping[str, Any] | None:
@@ -163,8 +162,39 @@ async def _asked(file: File, sql: str) -> tuple[list[str], list[tuple[Any, ...]]
     finally:
         if not running.done():
             connection.interrupt()
-            await asyncio.gather(running, return_exceptions=True)
-        connection.close()
+            await asyncio.wait({running}, timeout=_INTERRUPT_SECONDS)
+        # A function that does not hear the interrupt goes on in its thread, and closes it then.
+        running.add_done_callback(lambda _: connection.close())
+
+
+def _fetched(result: duckdb.DuckDBPyConnection) -> list[tuple[Any, ...]]:
+    """The first rows, as many as there is room for.
+
+    Raises:
+        ToolError: a few of them are too large already.
+    """
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    while len(rows) < _MOST_ROWS and (some := result.fetchmany(_ROWS_AT_ONCE)):
+        rows += some
+        size += sum(len(cell) for row in some for cell in row if isinstance(cell, str | bytes))
+        if size > _MOST_CHARACTERS:
+            message = f"The answer is larger than {_MOST_CHARACTERS:,} characters. Ask for less."
+            raise ToolError(message)
+    return rows
+
+
+def _told(columns: list[str], rows: list[tuple[Any, ...]]) -> Outcome:
+    shown = markdown(columns, rows[:_SHOWN_ROWS])
+    more = f"\n({len(rows)} rows in all)" if len(rows) > _SHOWN_ROWS else ""
+    text = io.StringIO()
+    csv.writer(text).writerows([columns, *rows])
+    file = File("query result.csv", "text/csv", text.getvalue().encode())
+    return Outcome(f"{shown}{more}", (file,))
+
+
+def _drawn(chart: Chart, labels: list[str], series: Mapping[str, list[Any]]) -> File:
+    return live_chart(chart.title[:60], _figure(chart, labels, series))
 
 
 def _opened(file: File) -> duckdb.DuckDBPyConnection:
@@ -175,7 +205,13 @@ def _opened(file: File) -> duckdb.DuckDBPyConnection:
     import duckdb  # noqa: PLC0415  # a fifth of a second, for who needs it
 
     table = table_of(file)
-    connection = duckdb.connect(":memory:", config={"threads": 1, "memory_limit": "512MB"})
+    config: dict[str, str | int | float | list[str]] = {
+        "threads": 1,
+        "memory_limit": "512MB",
+        "temp_directory": "",  # else it spills into files that other queries could read
+        "max_temp_directory_size": "0B",
+    }
+    connection = duckdb.connect(":memory:", config=config)
     connection.register("data", table)
     for setting in ("enable_external_access", "python_enable_replacements"):
         connection.execute(f"SET {setting} = false")
@@ -194,8 +230,8 @@ def _rows(
             message = "Only one SELECT is allowed: the table can be read, not changed."
             raise ToolError(message)
         result = connection.execute(statements[0])
-        rows = result.fetchmany(_MOST_ROWS)
-        return [column[0] for column in result.description or ()], rows
+        columns = [column[0] for column in result.description or ()]
+        return columns, _fetched(result)
     except duckdb.Error as exc:
         schema = connection.execute("DESCRIBE data").fetchall()
         known = ", ".join(f"{row[0]} {row[1]}" for row in schema)
@@ -224,7 +260,8 @@ def _figure(chart: Chart, labels: list[str], series: Mapping[str, list[Any]]) ->
     return figure
 
 
-def _insights(name: str, table: pa.Table) -> str:
+def _insights(file: File) -> str:
+    name, table = file.name, table_of(file)
     columns = _numbers(table)
     if not columns:
         message = f"There are no numbers in {name}."
@@ -248,7 +285,8 @@ def _numbers(table: pa.Table) -> dict[str, np.ndarray[Any, np.dtype[np.float64]]
     found = {}
     for title in table.column_names[: 4 * _MOST_COLUMNS]:
         column = table[title]
-        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+        kinds = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+        if any(is_kind(column.type) for is_kind in kinds):
             cells = np.array([np.nan if c is None else float(c) for c in column.to_pylist()])
             if not np.isnan(cells).all():
                 found[title] = cells
@@ -267,7 +305,8 @@ def _trend(cells: np.ndarray[Any, np.dtype[np.float64]]) -> str:
     tau, p = kendalltau(np.arange(len(cells)), cells)
     if not p < _SIGNIFICANT:
         return f"no trend in the order of the rows (Mann-Kendall, tau {tau:.2f}, p = {p:.2g})"
-    slope = theilslopes(cells).slope
+    rows = np.arange(len(cells))[:: max(1, len(cells) // _MOST_SLOPES)]  # it looks at every pair
+    slope = theilslopes(cells[rows], rows).slope
     way = "rises" if tau > 0 else "falls"
     return (
         f"{way} in the order of the rows by about {abs(slope):.3g} per row "

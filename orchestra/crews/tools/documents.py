@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from orchestra.crews.tools.tables import MOST_UNPACKED, unpacked_size
 from orchestra.errors import ToolError
 from orchestra.types.task import File
 
 MOST_PAGES = 100
+MOST_CHARACTERS = 1_000_000
 _KINDS = {
     ".pdf": "pdf",
     ".docx": "docx",
@@ -70,6 +71,9 @@ def document_of(file: File) -> Document:
     except _Unreadable as exc:
         message = f"{file.name} is not what its name says ({kind}): {exc}"
         raise ToolError(message) from exc
+    if len(document.text) > MOST_CHARACTERS:
+        note = f"Only its first {MOST_CHARACTERS:,} characters were read."
+        document = replace(document, text=document.text[:MOST_CHARACTERS], note=note)
     if not document.text.strip() and not document.tables:
         message = f"There are no words in {file.name}; if it is a scan, it has pictures of words."
         raise ToolError(message)
@@ -108,15 +112,23 @@ def _from_word(raw: bytes) -> Document:
     from docx.opc.exceptions import PackageNotFoundError  # noqa: PLC0415  # with it
 
     try:
+        if unpacked_size(raw) > MOST_UNPACKED:
+            what = f"it unpacks to more than {MOST_UNPACKED:,} bytes"
+            raise _Unreadable(what)
         document = docx.Document(io.BytesIO(raw))
-    except (PackageNotFoundError, zipfile.BadZipFile, KeyError, ValueError) as exc:
+    except (PackageNotFoundError, KeyError, ValueError) as exc:
         raise _Unreadable(str(exc)[:160] or type(exc).__name__) from exc
     lines = []
     for one in document.paragraphs:
         style = str(one.style.name) if one.style is not None else ""
         depth = style.removeprefix("Heading ") if style.startswith("Heading ") else ""
         lines.append(f"{'#' * int(depth)} {one.text}" if depth.isdigit() else one.text)
-    tables = [[[cell.text for cell in row.cells] for row in one.rows] for one in document.tables]
+    tables = []
+    for table in document.tables:
+        # Not row.cells, which repeats a merged cell as often as the file says.
+        rows = [row._tr.tc_lst for row in table.rows]  # noqa: SLF001  # see above
+        words = [[cell.xpath(".//w:t") for cell in row] for row in rows]
+        tables.append([["".join(one.text or "" for one in cell) for cell in row] for row in words])
     return Document("\n\n".join(line for line in lines if line.strip()), tuple(tables))
 
 
@@ -135,7 +147,8 @@ def _from_page(raw: bytes) -> Document:
     text = trafilatura.extract(raw, output_format="markdown", include_tables=True, fast=True)
     tables = []
     for table in tree.iter("table"):
-        rows = [row.xpath("./th|./td") for row in table.iter("tr")]
+        own = (row for row in table.iter("tr") if next(row.iterancestors("table")) is table)
+        rows = [row.xpath("./th|./td") for row in own]
         tables.append(_clean([[cell.text_content() for cell in row] for row in rows]))
     words = text or " ".join(tree.text_content().split())
     return Document(words, tuple(table for table in tables if len(table) > 1))
@@ -146,9 +159,10 @@ def _from_text(raw: bytes) -> Document:
         what = "it has binary content"
         raise _Unreadable(what)
     try:
-        return Document(raw.decode("utf-8-sig"))
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return Document(raw.decode("latin-1"))
+        text = raw.decode("latin-1")
+    return Document(text)
 
 
 def _clean(table: list[list[str | None]]) -> Table:

@@ -92,13 +92,16 @@ async def track(item: Item, bench: Bench) -> Outcome:
         if item.action == "done":
             done = {"status": "done", "changed_at": now()}
             return connection.execute(work_items.update().where(own).values(**done)).rowcount
-        connection.execute(work_items.delete().where(own))
+        told = {"owner": item.owner, "due": item.due.isoformat() if item.due else ""}
+        known = {name: cell for name, cell in told.items() if cell}
+        change = work_items.update().where(own).values(**known, changed_at=now())
+        if connection.execute(change).rowcount:
+            return 1
         row = {
             "user_id": bench.user_id,
             "title": item.title,
-            "owner": item.owner,
+            **told,
             "status": "open",
-            "due": item.due.isoformat() if item.due else "",
             "task_id": bench.task_id,
             "changed_at": now(),
         }

@@ -25,10 +25,9 @@ _SHOWN = 6_000
 _AROUND = 300
 _MOST_FOUND = 12
 _MOST_TABLES = 10
+_NUMBER = r"\d[\d,.]{0,30}"
 _FIGURE = re.compile(
-    r"(?:[$€£]\s?\d[\d,.]*(?:\s?(?:thousand|million|billion|[kmb])\b)?"
-    r"|\b\d[\d,.]*\s?(?:%|percent\b|thousand\b|million\b|billion\b|[a-z]{2,12}\b))",
-    re.IGNORECASE,
+    rf"[$€£]\s?{_NUMBER}|(?<![\d.,]){_NUMBER}\s?(?:%|[a-z]{{2,12}}\b)", re.IGNORECASE
 )
 
 
@@ -79,13 +78,12 @@ async def read_page(address: Address, bench: Bench) -> Outcome:
     """
     page = await fetched(address.url, bench.may_reach)
     host = urlsplit(page.url).hostname or "page"
-    document = await asyncio.to_thread(
-        document_of, File(host, page.content_type or "text/html", page.content)
-    )
-    kept = f"{page.url}\n\n{document.text}"
-    name = re.sub(r"[^\w.-]+", " ", page.url.partition("//")[2]).strip()[:80]
-    file = File(f"{name}.md", "text/markdown", kept.encode())
-    return Outcome(f"{page.url}\n\n{_told(document, address.find)}", (file,))
+    # By its type alone: many a host's name ends like a file's.
+    file = File("the page", page.content_type or "text/html", page.content)
+    document = await asyncio.to_thread(document_of, file)
+    told = await asyncio.to_thread(_told, document, address.find)
+    kept = File(f"{host} page.md", "text/markdown", f"{page.url}\n\n{document.text}".encode())
+    return Outcome(f"{page.url}\n\n{told}", (kept,))
 
 
 async def analyse(reading: Reading, bench: Bench) -> Outcome:
@@ -95,8 +93,7 @@ async def analyse(reading: Reading, bench: Bench) -> Outcome:
         ToolError: there is no such file, or no words in it.
     """
     file = file_named(bench, reading.file)
-    document = await asyncio.to_thread(document_of, file)
-    return Outcome(f"{_outline(file.name, document)}\n\n{_told(document, reading.find)}")
+    return await asyncio.to_thread(_analysed, file, reading.find)
 
 
 async def extract(extraction: Extraction, bench: Bench) -> Outcome:
@@ -106,7 +103,21 @@ async def extract(extraction: Extraction, bench: Bench) -> Outcome:
         ToolError: there is no such file, or nothing of that kind in it.
     """
     file = file_named(bench, extraction.file)
-    document = await asyncio.to_thread(document_of, file)
+    return await asyncio.to_thread(_extracted, file)
+
+
+def _analysed(file: File, find: str) -> Outcome:
+    document = document_of(file)
+    return Outcome(f"{_outline(file.name, document)}\n\n{_told(document, find)}")
+
+
+def _extracted(file: File) -> Outcome:
+    """The tables and figures of a document.
+
+    Raises:
+        ToolError: there is nothing of that kind in it.
+    """
+    document = document_of(file)
     figures = _figures(document.text)
     tables = document.tables[:_MOST_TABLES]
     if not figures and not tables:

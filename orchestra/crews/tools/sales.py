@@ -21,6 +21,7 @@ from orchestra.errors import ToolError
 from orchestra.tables import contact_notes, contacts, deals
 from orchestra.types.task import File
 
+_MOST_IMPORTED = 5_000
 _SHOWN = 25
 _HEADINGS = {
     "name": ("name", "contact", "full name"),
@@ -94,8 +95,10 @@ async def keep_customers(crm: Crm, bench: Bench) -> Outcome:
         for table, row in rows:
             key = [column for column in table.primary_key.columns if column.name in row]
             same = sa.and_(*(column == row[column.name] for column in key))
-            connection.execute(table.delete().where(same))
-            connection.execute(table.insert().values(**row))
+            told = {name: cell for name, cell in row.items() if cell not in {"", 0.0}}
+            # What is known already stays, unless something else was said.
+            if not connection.execute(table.update().where(same).values(**told)).rowcount:
+                connection.execute(table.insert().values(**row))
 
     await bench.database.write(write)
     if crm.action == "import_csv":
@@ -202,6 +205,12 @@ def _imported(crm: Crm, bench: Bench) -> list[tuple[sa.Table, dict[str, object]]
         message = f"{crm.file} has no column 'name'. Its columns: {', '.join(table.column_names)}."
         raise ToolError(message)
     rows: dict[str, tuple[sa.Table, dict[str, object]]] = {}
+    if table.num_rows > _MOST_IMPORTED:
+        message = (
+            f"{crm.file} has {table.num_rows:,} rows; at most {_MOST_IMPORTED:,} are imported at "
+            "once. Split it."
+        )
+        raise ToolError(message)
     for one in table.to_pylist():
         said = {
             field: str(one[title] if title and one[title] is not None else "").strip()

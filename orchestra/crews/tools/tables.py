@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import zipfile
 from typing import TYPE_CHECKING, Any
 
 from orchestra.crews.tools.tool import Bench
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MOST_BYTES = 50_000_000
+MOST_UNPACKED = 200_000_000
+_MOST_ROWS = 200_000
+_MOST_COLUMNS = 500
 _KINDS = (".csv", ".tsv", ".xlsx", ".parquet", ".json")
 
 
@@ -24,6 +28,8 @@ def file_named(bench: Bench, name: str) -> File:
     Raises:
         ToolError: there is none: says which there are.
     """
+    if name in bench.files:
+        return bench.files[name]
     for known, file in bench.files.items():
         if known.lower() == name.lower():
             return file
@@ -61,14 +67,38 @@ def table_of(file: File) -> pa.Table:
         raise ToolError(message)
     try:
         table = readers[ending](file.content)
-    except (pa.ArrowException, ValueError, KeyError, OSError, EOFError) as exc:
+    except (pa.ArrowException, ValueError, KeyError, OSError, EOFError, OverflowError) as exc:
         said = " ".join(str(exc).split())[:160]
         message = f"{file.name} is not what its name says ({ending[1:]}): {said}"
         raise ToolError(message) from exc
     if not table.num_rows or not table.num_columns:
         message = f"{file.name} has no rows."
         raise ToolError(message)
-    return table
+    return table.rename_columns(_unlike(table.column_names))
+
+
+def _unlike(names: list[str]) -> list[str]:
+    """The names of columns, the second 'a' as 'a 2'."""
+    found: list[str] = []
+    for name in names:
+        number, unlike = 2, name
+        while unlike in found:
+            number, unlike = number + 1, f"{name} {number}"
+        found.append(unlike)
+    return found
+
+
+def unpacked_size(raw: bytes) -> int:
+    """Bytes that the files in an archive come to.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            return sum(one.file_size for one in archive.infolist())
+    except zipfile.BadZipFile as exc:
+        raise ValueError(str(exc)) from exc
 
 
 def markdown(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
@@ -108,23 +138,22 @@ def _is_utf8(raw: bytes) -> bool:
 
 
 def _from_excel(raw: bytes) -> pa.Table:
-    import zipfile  # noqa: PLC0415  # as above
-
     import pyarrow as pa  # noqa: PLC0415  # as above
     from openpyxl import load_workbook  # noqa: PLC0415  # as above
 
-    try:
-        book = load_workbook(io.BytesIO(raw), read_only=True, data_only=True)
-    except zipfile.BadZipFile as exc:
-        raise ValueError(str(exc)) from exc
-    everything = book.active.iter_rows(values_only=True)
+    _check_size(unpacked_size(raw))
+    sheet = load_workbook(io.BytesIO(raw), read_only=True, data_only=True).active
+    sheet.reset_dimensions()  # many programs write wrong ones
+    everything = sheet.iter_rows(max_row=_MOST_ROWS, max_col=_MOST_COLUMNS, values_only=True)
     rows = [row for row in everything if any(cell is not None for cell in row)]
     if not rows:
         return pa.table({})
-    names = [str(name) if name is not None else f"column {n}" for n, name in enumerate(rows[0], 1)]
-    columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(names)
-    named = zip(names, columns, strict=True)
-    return pa.table({name: _column(list(cells)) for name, cells in named})
+    width = max(max(n for n, cell in enumerate(row, 1) if cell is not None) for row in rows)
+    padded = [(*row[:width], *[None] * (width - len(row))) for row in rows]
+    head, *body = padded
+    names = [str(name) if name is not None else f"column {n}" for n, name in enumerate(head, 1)]
+    columns = [_column([row[place] for row in body]) for place in range(width)]
+    return pa.Table.from_arrays(columns, names=names)
 
 
 def _column(cells: list[Any]) -> pa.Array:
@@ -132,13 +161,15 @@ def _column(cells: list[Any]) -> pa.Array:
 
     try:
         return pa.array(cells)
-    except pa.ArrowException:  # numbers and words in one column
+    except (pa.ArrowException, OverflowError):  # numbers and words in one column, or huge ones
         return pa.array([None if cell is None else str(cell) for cell in cells])
 
 
 def _from_parquet(raw: bytes) -> pa.Table:
     from pyarrow import parquet  # noqa: PLC0415  # as above
 
+    told = parquet.ParquetFile(io.BytesIO(raw)).metadata
+    _check_size(8 * told.num_rows * told.num_columns)
     return parquet.read_table(io.BytesIO(raw))
 
 
@@ -149,4 +180,16 @@ def _from_json(raw: bytes) -> pa.Table:
     if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
         message = "it must be a list of objects"
         raise ValueError(message)
-    return pa.Table.from_pylist(content)
+    names = list(dict.fromkeys(name for one in content for name in one))
+    return pa.table({name: _column([one.get(name) for one in content]) for name in names})
+
+
+def _check_size(unpacked: int) -> None:
+    """Make sure that what is packed has room.
+
+    Raises:
+        ValueError: it has not.
+    """
+    if unpacked > MOST_UNPACKED:
+        message = f"it unpacks to more than {MOST_UNPACKED:,} bytes"
+        raise ValueError(message)

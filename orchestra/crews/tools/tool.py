@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,6 +50,7 @@ class Bench:
     memory: MemoryKeeper | None = None
     notion: NotionWire | None = None
     """None where Notion is not connected."""
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
     may_reach: Callable[[str], bool] = is_public
     """Says of an IP address whether tools may ask it."""
 

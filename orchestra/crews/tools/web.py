@@ -19,8 +19,17 @@ _SECONDS = 15.0
 _HEADERS = {
     "User-Agent": "Mozilla/5.0 (compatible; Orchestra)",
     "Accept": "text/html,application/pdf,text/plain;q=0.9,*/*;q=0.1",
-    "Accept-Encoding": "gzip, deflate",
+    "Accept-Encoding": "identity",  # packed ones could unpack to anything
 }
+
+_LEADS_ELSEWHERE = tuple(
+    map(
+        ipaddress.ip_network,
+        ("64:ff9b::/96", "64:ff9b:1::/48", "fec0::/10", "::/96", "168.63.129.16/32"),
+    )
+)
+"""Addresses that stand for others, or for what only looks public."""
+_PORTS = {80, 443}
 
 MayReach = Callable[[str], bool]
 
@@ -39,6 +48,8 @@ def is_public(address: str) -> bool:
     """Whether an IP address is anybody's, and not of this machine or its network."""
     found = ipaddress.ip_address(address)
     inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
+    if any(found in network for network in _LEADS_ELSEWHERE if network.version == found.version):
+        return False
     return (inner or found).is_global and not found.is_multicast
 
 
@@ -68,19 +79,26 @@ async def _one(client: httpx.AsyncClient, url: str, may_reach: MayReach) -> Fetc
     Raises:
         ToolError: it may not be asked, refuses, or sends too much.
     """
-    target, host = await _looked_up(url, may_reach)
+    target, asked = await _looked_up(url, may_reach)
+    host = asked.raw_host.decode()
     request = client.build_request(
-        "GET", target, headers={"Host": host}, extensions={"sni_hostname": host.partition(":")[0]}
+        "GET",
+        target,
+        headers={"Host": asked.netloc.decode()},
+        extensions={"sni_hostname": host},
     )
     answer = await client.send(request, stream=True)
     try:
-        if answer.is_redirect:
+        if answer.has_redirect_location:
             return urljoin(url, answer.headers["location"])
         if answer.is_error:
             message = f"{url} answered HTTP {answer.status_code}."
             raise ToolError(message)
+        if answer.headers.get("content-encoding", "identity") != "identity":
+            message = f"{url} sends its page packed, though it was asked not to."
+            raise ToolError(message)
         content = bytearray()
-        async for piece in answer.aiter_bytes():
+        async for piece in answer.aiter_raw():
             content += piece
             if len(content) > MOST_BYTES:
                 message = f"{url} is larger than {MOST_BYTES:,} bytes."
@@ -91,8 +109,8 @@ async def _one(client: httpx.AsyncClient, url: str, may_reach: MayReach) -> Fetc
     return Fetched(url, content_type, bytes(content))
 
 
-async def _looked_up(url: str, may_reach: MayReach) -> tuple[httpx.URL, str]:
-    """The same address with the host's IP in place of its name, and the name.
+async def _looked_up(url: str, may_reach: MayReach) -> tuple[httpx.URL, httpx.URL]:
+    """The same address with the host's IP in place of its name, and as it was.
 
     Raises:
         ToolError: it is none, or leads into this machine's own network.
@@ -101,19 +119,24 @@ async def _looked_up(url: str, may_reach: MayReach) -> tuple[httpx.URL, str]:
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-    except (KeyError, ValueError) as exc:
+        asked = httpx.URL(url)
+    except (KeyError, ValueError, httpx.InvalidURL) as exc:
         message = f"'{url[:200]}' is no address of a web page; it begins with https:// or http://."
         raise ToolError(message) from exc
     if not parts.hostname or parts.username or parts.password:
         message = f"'{url[:200]}' is no plain address of a web page."
         raise ToolError(message)
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(parts.hostname, port, type=socket.SOCK_STREAM)
+    name = asked.raw_host.decode()
+    found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     addresses = [str(one[4][0]) for one in found]
     if not all(may_reach(address) for address in addresses):
         message = f"{parts.hostname} lies in a private network, which tools may not look into."
         raise ToolError(message)
-    return httpx.URL(url).copy_with(host=addresses[0]), parts.netloc
+    if may_reach is is_public and port not in _PORTS:
+        message = f"'{url[:200]}' is not where web pages are (port {port})."
+        raise ToolError(message)
+    return asked.copy_with(host=addresses[0]), asked
 
 
 async def _told_as(url: str, asking: Awaitable[Fetched | str]) -> Fetched | str:
@@ -131,7 +154,7 @@ async def _told_as(url: str, asking: Awaitable[Fetched | str]) -> Fetched | str:
     except httpx.TimeoutException as exc:
         message = f"{host} did not answer within {_SECONDS:g} seconds."
         raise ToolError(message) from exc
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as exc:
         said = " ".join(str(exc).split())[:160] or type(exc).__name__
         message = f"{host} cannot be read: {said}"
         raise ToolError(message) from exc
