@@ -35,7 +35,7 @@ def opened(browser, product, size):
     page = context.new_page()
     page.set_default_timeout(20_000)
     page.goto(product.url)
-    page.wait_for_selector("#chat-input")
+    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()  # it is connected by then
     yield page
     with httpx.Client(base_url=f"{product.url}/api/v1", timeout=30) as http:
         for one in http.get("/tasks", params={"status": ["pending", "running", "waiting"]}).json():
