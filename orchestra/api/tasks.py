@@ -18,8 +18,9 @@ from orchestra.api.problems import problem
 from orchestra.api.wire import sse
 from orchestra.crews.runs import CrewRuns, with_beats
 from orchestra.errors import OrchestraError
-from orchestra.types.task import Answer, Task, TaskEvent, TaskStatus
+from orchestra.types.task import Answer, Task, TaskStatus
 from orchestra.types.task import Request as TaskRequest
+from orchestra.types.task_events import TaskEvent
 
 router = APIRouter(prefix="/api/v1/tasks", tags=["tasks"])
 

@@ -17,7 +17,8 @@ from orchestra.cli.command import EXIT_FAILED, AsJson, UserName, with_house
 
 if TYPE_CHECKING:
     from orchestra.house import Orchestra
-    from orchestra.types.task import Question, Request, Task, TaskEvent
+    from orchestra.types.task import Question, Request, Task
+    from orchestra.types.task_events import TaskEvent
 
 tasks_app = typer.Typer(help="Tasks that crews work on.", no_args_is_help=True)
 
@@ -216,7 +217,7 @@ async def _follow(house: Orchestra, task_id: str, *, as_json: bool) -> None:
     Raises:
         Exit: the task failed.
     """
-    from orchestra.types.task import TaskAsked
+    from orchestra.types.task_events import TaskAsked
 
     async for _, event in house.runs.watch(task_id):
         _tell(event)
@@ -233,7 +234,7 @@ async def _follow(house: Orchestra, task_id: str, *, as_json: bool) -> None:
 
 def _tell(event: TaskEvent) -> None:
     """One line to stderr for what a person wants to see pass by."""
-    from orchestra.types.task import Reviewed, StepStarted, TeamFormed
+    from orchestra.types.task_events import Reviewed, StepStarted, TeamFormed
 
     match event:
         case TeamFormed():

@@ -15,7 +15,6 @@ import threading
 import uuid
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from typing import Any, TypeVar
 
 from orchestra.crews.listening import Listener
@@ -26,7 +25,8 @@ from orchestra.errors import CrewError, LLMError
 from orchestra.llm.chat import Reply, Speaker
 from orchestra.prompts.crew import Duty, Room, with_findings
 from orchestra.types.conversation import ChatTurn, Prompt, Tool
-from orchestra.types.task import StepStarted, Task, TaskEvent, Worked
+from orchestra.types.task import Task
+from orchestra.types.task_events import StepStarted, TaskEvent, Worked
 
 log = logging.getLogger(__name__)
 
@@ -91,8 +91,10 @@ class Agents:
             who=duty.role,
             input=duty.description,
         )
-        offers = self._toolbox.offers(duty.domain) if self._room.asks_for_tools else []
-        if not self._room.asks_for_tools:
+        offers: list[Tool] = []
+        if self._room.asks_for_tools:
+            offers = self._toolbox.offers(duty.domain)
+        else:
             async for told in self._prepared(duty, bench, seat.listener.step_id):
                 if isinstance(told, Duty):
                     duty = told
@@ -213,8 +215,6 @@ class _Seat:
         async for event in self._toolbox.use(name, arguments, self._bench, step_id):
             if isinstance(event, Outcome):
                 said = event.text
-                files = {one.name: one for one in event.files}
-                self._bench = replace(self._bench, files={**self._bench.files, **files})
             else:
                 self.events.put_nowait(event)
         return said

@@ -96,27 +96,19 @@ class Attachments:
             return []
         return await _files(self._database, attachments, _attached_to(user_id, conversation_id))
 
-    async def listed(self, user_id: str, conversation_id: str) -> list[tuple[str, str, int]]:
+    async def listed(self, user_id: str, conversation_id: str | None) -> list[tuple[str, str, int]]:
         """Name, content type and size of what is attached, in the order in which it came.
 
         Raises:
             StorageError: the database does not answer.
         """
         size = sa.func.length(attachments.c.content).label("size")
+        if conversation_id is None:
+            return []
         query = sa.select(attachments.c.name, attachments.c.content_type, size)
         there = _attached_to(user_id, conversation_id)
         rows = await self._database.fetch(query.where(there).order_by(attachments.c.created_at))
         return [(one.name, one.content_type, one.size) for one in rows]
-
-    async def names(self, user_id: str, conversation_id: str | None) -> tuple[str, ...]:
-        """Names of what is attached to a conversation, in the order in which it came.
-
-        Raises:
-            StorageError: the database does not answer.
-        """
-        there = _attached_to(user_id, conversation_id or "")
-        query = sa.select(attachments.c.name).where(there).order_by(attachments.c.created_at)
-        return tuple(one.name for one in await self._database.fetch(query))
 
     async def remove(self, user_id: str, conversation_id: str, name: str) -> bool:
         """Remove a file; False if there is none of this name.

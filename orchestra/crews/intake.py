@@ -55,6 +55,7 @@ class Intake:
             domain, owner = await self._routed(request, description, personas)
         else:
             owner = personas.for_domain(domain).id
+        attached = await self._attachments.listed(request.user_id, request.conversation_id)
         return Task(
             task_id=str(uuid.uuid4()),
             description=description,
@@ -64,7 +65,7 @@ class Intake:
             orchestrator=orchestrator or owner,
             user=request.user_id,
             conversation=request.conversation_id,
-            files=await self._attachments.names(request.user_id, request.conversation_id),
+            files=tuple(name for name, _, _ in attached),
             asks_first=request.asks_first,
             writing=request.writing,
             created_at=now(),

@@ -11,7 +11,7 @@ from orchestra.database import now
 from orchestra.errors import LLMReplyError, LLMUnavailableError
 from orchestra.llm.chat import Reply, Speaker
 from orchestra.types.conversation import Prompt, Usage
-from orchestra.types.task import StepDelta, StepFinished
+from orchestra.types.task_events import StepDelta, StepFinished
 
 TRIES = 4
 """Times that a model is asked for one reply. The client itself tries again before the first word;

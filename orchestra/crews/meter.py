@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from orchestra import metrics
-from orchestra.types.task import LAST, StepFinished, Task, TaskEvent, after
+from orchestra.types.task import Task
+from orchestra.types.task_events import LAST, StepFinished, TaskEvent, after
 
 
 class Meter:

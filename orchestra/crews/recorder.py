@@ -12,12 +12,11 @@ from collections.abc import Callable
 
 from orchestra.crews.meter import Meter
 from orchestra.crews.records import TaskRecords
-from orchestra.errors import OrchestraError
-from orchestra.types.task import (
+from orchestra.types.task import Task
+from orchestra.types.task_events import (
     LAST,
     StepDelta,
     StepFinished,
-    Task,
     TaskAsked,
     TaskEvent,
     TaskPaused,
@@ -51,7 +50,7 @@ class Recorder:
         self._known: set[str] = set()
         self._waiting: list[TaskEvent] = []
         self._writers: set[asyncio.Task[None]] = set()
-        self._error: OrchestraError | None = None
+        self._error: Exception | None = None
         self._one_at_a_time = asyncio.Lock()
 
     async def open(self) -> None:
@@ -79,7 +78,6 @@ class Recorder:
                 self._write_within(_PAUSE_SECONDS)
             return
         self._known.add(event.id)
-        self._meter.note(event)
         self._waiting.append(event)
         if isinstance(event, _AT_ONCE):
             await self._write()
@@ -107,7 +105,7 @@ class Recorder:
 
     async def _write_later(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        with contextlib.suppress(OrchestraError):  # whoever takes the next event is told
+        with contextlib.suppress(Exception):  # whoever takes the next event is told
             await self._write()
 
     async def _write(self) -> None:
@@ -116,7 +114,7 @@ class Recorder:
         Raises:
             TaskLostError: this worker is not at it any more.
             StorageError: it could not be written.
-            OrchestraError: as it was the last time.
+            Exception: as it was the last time.
         """
         async with self._one_at_a_time:
             if self._error is not None:  # what is missing now must not be skipped over
@@ -126,7 +124,9 @@ class Recorder:
                 return
             try:
                 await self._records.append(self._task_id, self._worker, events)
-            except OrchestraError as exc:
+            except Exception as exc:
                 self._error = exc
                 raise
+            for event in events:
+                self._meter.note(event)
         self._ring()

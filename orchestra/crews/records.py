@@ -11,17 +11,14 @@ import sqlalchemy as sa
 from orchestra.database import Database, now, take_turns
 from orchestra.errors import TaskInvalidError, TaskLostError, TaskNotAskingError, TaskNotFoundError
 from orchestra.tables import artifacts, task_events, tasks
-from orchestra.types.task import (
+from orchestra.types.task import OVER, Answer, Task, TaskStatus
+from orchestra.types.task_events import (
     EVENT,
-    OVER,
-    Answer,
     StepDelta,
-    Task,
     TaskAnswered,
     TaskCancelled,
     TaskEvent,
     TaskStarted,
-    TaskStatus,
     after,
 )
 

@@ -16,16 +16,8 @@ from orchestra.errors import LLMError
 from orchestra.llm.chat import Reply, Speaker
 from orchestra.prompts.crew import Brief, Refused, plan_prompt, review_prompt
 from orchestra.types.conversation import Prompt
-from orchestra.types.task import (
-    Planned,
-    Review,
-    Reviewed,
-    StepDelta,
-    StepKind,
-    StepStarted,
-    TaskEvent,
-    Verdict,
-)
+from orchestra.types.task import Review, StepKind, Verdict
+from orchestra.types.task_events import Planned, Reviewed, StepDelta, StepStarted, TaskEvent
 
 MOST_ATTEMPTS = 3
 """The first, and at most two more: of a plan, and of the work itself."""

@@ -20,7 +20,8 @@ from orchestra.crews.records import TaskRecords
 from orchestra.crews.worker import Worker
 from orchestra.database import now
 from orchestra.errors import StorageError
-from orchestra.types.task import LAST, Answer, File, Task, TaskCancelled, TaskEvent, TaskStatus
+from orchestra.types.task import Answer, File, Task, TaskStatus
+from orchestra.types.task_events import LAST, TaskCancelled, TaskEvent
 
 log = logging.getLogger(__name__)
 

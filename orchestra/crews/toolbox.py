@@ -8,7 +8,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Container, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -23,15 +23,11 @@ from orchestra.memory.keeper import MemoryKeeper
 from orchestra.personas.notion.wire import NotionWire
 from orchestra.types.conversation import Tool as ToolOffer
 from orchestra.types.conversation import shorten
-from orchestra.types.task import (
-    Answer,
-    Artifact,
+from orchestra.types.task import Answer, Artifact, File, Question, Task
+from orchestra.types.task_events import (
     ArtifactMade,
-    File,
-    Question,
     StepFinished,
     StepStarted,
-    Task,
     TaskAnswered,
     TaskAsked,
     TaskEvent,
@@ -39,7 +35,7 @@ from orchestra.types.task import (
 
 log = logging.getLogger(__name__)
 
-_MODULES = ("content", "data", "notion", "project", "research", "sales")
+_MODULES = ("content", "data", "insights", "notion", "project", "research", "sales")
 PATIENCE_SECONDS = 300.0
 """How long a person may take to allow a tool; it does not count as time of the work."""
 _LOOK_SECONDS = 0.4
@@ -151,19 +147,11 @@ class Toolbox:
                 async with bench.asking:  # a person has one question at a time
                     async for event in self._allowed(tool.changes(checked), bench, step_id):
                         yield event
-            outcome, ok = _named(await self._used(tool, checked, bench), bench), True
+            outcome, ok = await self._used(tool, checked, bench), True
             for file in outcome.files:
-                await self._artifacts.put(bench.task_id, file)
+                yield await self._kept(file, bench, step_id)
         except OrchestraError as exc:
             outcome, ok = Outcome(f"{name} failed: {exc}"), False
-        for file in outcome.files:
-            made = Artifact(
-                name=file.name,
-                content_type=file.content_type,
-                size=len(file.content),
-                step_id=step_id,
-            )
-            yield ArtifactMade(at=now(), artifact=made)
         if len(outcome.text) > _MOST_CHARACTERS:
             outcome = replace(outcome, text=f"{outcome.text[:_MOST_CHARACTERS]}\n… (cut)")
         yield StepFinished(at=now(), step_id=step_id, ok=ok, output=outcome.text)
@@ -220,11 +208,26 @@ class Toolbox:
                 return answer
             await asyncio.sleep(_LOOK_SECONDS)
 
+    async def _kept(self, file: File, bench: Bench, step_id: str) -> ArtifactMade:
+        """Keep a file that a tool made, under a name that nothing else on the bench has.
+
+        Raises:
+            FileRefusedError: it is empty or too large.
+            StorageError: it could not be kept.
+        """
+        name = _free_name(file.name, bench.files)
+        bench.files[name] = named = replace(file, name=name)  # others may name theirs right now
+        await self._artifacts.put(bench.task_id, named)
+        size = len(file.content)
+        made = Artifact(name=name, content_type=file.content_type, size=size, step_id=step_id)
+        return ArtifactMade(at=now(), artifact=made)
+
     async def _used(self, tool: Tool, checked: Arguments, bench: Bench) -> Outcome:
         """The outcome of a tool.
 
         Raises:
             ToolError: it cannot be used so, or not at all.
+            OrchestraError: something that it needs does not work.
         """
         try:
             async with asyncio.timeout(self._seconds):
@@ -232,10 +235,8 @@ class Toolbox:
         except TimeoutError as exc:
             message = f"It took longer than {self._seconds:g} seconds and was given up."
             raise ToolError(message) from exc
-        except ToolError:
+        except OrchestraError:
             raise
-        except OrchestraError as exc:
-            raise ToolError(str(exc)) from exc
         except Exception as exc:
             log.exception("%s failed with %s", tool.name, checked)
             said = f"{type(exc).__name__}: {' '.join(str(exc).split())[:200]}"
@@ -247,21 +248,14 @@ def _offer(tool: Tool) -> ToolOffer:
     return ToolOffer(name=tool.name, description=tool.description, parameters=schema)
 
 
-def _named(outcome: Outcome, bench: Bench) -> Outcome:
-    """The outcome with names for its files that every disk takes, and that nothing else has."""
-    files: list[File] = []
-    taken = set(bench.files)
-    for one in outcome.files:
-        printable = "".join(
-            sign if sign.isprintable() and sign != "/" else "-" for sign in one.name
-        )
-        stem, dot, ending = " ".join(printable.split())[-100:].partition(".")
-        name, number = f"{stem}{dot}{ending}", 2
-        while name in taken:
-            name, number = f"{stem} {number}{dot}{ending}", number + 1
-        taken.add(name)
-        files.append(replace(one, name=name))
-    return replace(outcome, files=tuple(files))
+def _free_name(wished: str, taken: Container[str]) -> str:
+    """A name for a file that every disk takes, and that nothing else has."""
+    printable = "".join(sign if sign.isprintable() and sign != "/" else "-" for sign in wished)
+    stem, dot, ending = " ".join(printable.split())[-100:].partition(".")
+    name, number = f"{stem}{dot}{ending}", 2
+    while name in taken:
+        name, number = f"{stem} {number}{dot}{ending}", number + 1
+    return name
 
 
 def _in_words(exc: ValidationError) -> str:

@@ -9,34 +9,27 @@ import asyncio
 import contextlib
 import logging
 import time
-import uuid
 from collections.abc import Callable, Coroutine
-from contextlib import aclosing
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from orchestra.crews.bells import Bells
 from orchestra.crews.limits import Limits
 from orchestra.crews.presence import Presence
 from orchestra.crews.recorder import Recorder
 from orchestra.crews.records import TaskRecords
-from orchestra.crews.toolbox import PATIENCE_SECONDS
-from orchestra.crews.workflow import Events, Workflow
+from orchestra.crews.work import Work, stopped
+from orchestra.crews.workflow import Workflow
 from orchestra.database import now
 from orchestra.errors import (
-    CrewError,
     OrchestraError,
     StorageError,
     TaskLostError,
     TaskNotFoundError,
 )
-from orchestra.types.task import (
-    EVENT,
-    OUTCOMES,
-    Task,
-    TaskAsked,
-    TaskEvent,
+from orchestra.types.task import Task
+from orchestra.types.task_events import (
     TaskFailed,
     TaskPaused,
     TaskStarted,
@@ -48,8 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MOST_CRASHES = 5
-"""Workers that may die of one task."""
 LOOK_SECONDS = 0.4
 """How soon a worker hears that somebody called a task off in another process."""
 ALIVE_SECONDS = 3.0
@@ -85,6 +76,7 @@ class Worker:
         self._limits = limits
         self._bells = bells
         self._opened: DurableQueue | None = None
+        self._work: Work
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._begun: set[str] = set()
         """Of those under way, the ones that are noted as this worker's."""
@@ -113,6 +105,7 @@ class Worker:
             queue = DurableQueue(*self._database, name, self._run, self._limits)
             await queue.open()
             self._opened = queue
+            self._work = Work(self._workflow, queue, self._limits, self._park, self._closing)
             self._last_round = time.monotonic()
             rounds = (
                 (self.stop_what_is_not_ours, LOOK_SECONDS),
@@ -140,10 +133,10 @@ class Worker:
     async def close(self) -> None:
         """Stop to work; what is unfinished goes on elsewhere, or here at the next start."""
         self._closing.set()
-        await _stopped(*self._keeping, *self._under_way.values())
+        await stopped(*self._keeping, *self._under_way.values())
         if self._opened is not None:
             await self._opened.close()
-            await _stopped(*self._under_way.values())  # begun while the queue was closing
+            await stopped(*self._under_way.values())  # begun while the queue was closing
             with contextlib.suppress(StorageError):  # then the others will notice the silence
                 await self._presence.sign_off()
         await self._workflow.close()
@@ -172,11 +165,11 @@ class Worker:
         """
         if self._closing.is_set():
             raise asyncio.CancelledError
-        work = self._under_way[task_id] = asyncio.create_task(self._work(task_id))
+        work = self._under_way[task_id] = asyncio.create_task(self._take_up(task_id))
         try:
             await asyncio.wait({work})
         finally:
-            await _stopped(work)
+            await stopped(work)
             if self._under_way[task_id] is work:  # it was parked, answered, and is under way again
                 del self._under_way[task_id]
                 self._begun.discard(task_id)
@@ -191,7 +184,7 @@ class Worker:
             self._parked.discard(task_id)
             raise asyncio.CancelledError
 
-    async def _work(self, task_id: str) -> None:
+    async def _take_up(self, task_id: str) -> None:
         """Work on a task unless it is over, and write down what comes of it.
 
         Raises:
@@ -210,7 +203,7 @@ class Worker:
             started = TaskStarted(at=now(), starts=task.starts + 1, worker=name)
             await recorder.take(started)
             self._begun.add(task_id)
-            failure = await self._failure_of(after(task, started), recorder)
+            failure = await self._work.failure_of(after(task, started), recorder)
             if failure is not None:
                 await recorder.take(TaskFailed(at=now(), error=failure))
         except asyncio.CancelledError:
@@ -221,95 +214,14 @@ class Worker:
         finally:
             await recorder.close()
 
-    async def _failure_of(self, task: Task, recorder: Recorder) -> str | None:
-        """Work to the end; what made that impossible, in words for people, or None.
+    async def _park(self, task_id: str) -> None:
+        """Let a task wait for a person: its place is free as soon as its work ends.
 
         Raises:
-            TaskLostError: another worker is at it.
-            StorageError: it could not be written.
-            CancelledError: this process stops, and what failed failed of that.
+            StorageError: the queue cannot be used.
         """
-        if task.crashes >= MOST_CRASHES:
-            return f"{task.crashes} workers died in the middle of it; no further one tries."
-        limit = self._limits.task_seconds
-        clock = asyncio.timeout(limit)
-        try:
-            async with clock:
-                await self._tell(task, recorder, clock)
-        except (StorageError, TaskLostError):
-            raise
-        except OrchestraError as exc:
-            return str(exc)
-        except Exception as exc:
-            if self._closing.is_set():
-                raise asyncio.CancelledError from exc
-            if isinstance(exc, TimeoutError) and clock.expired():
-                return f"It took longer than {limit:g} seconds."
-            error_id = uuid.uuid4().hex[:8]
-            log.exception("Error %s in task %s", error_id, task.task_id)
-            return f"Something went wrong that was not foreseen. Error id: {error_id}, see the log."
-        return None
-
-    async def _tell(self, task: Task, recorder: Recorder, clock: asyncio.Timeout) -> None:
-        """Work, and write down what happens; a task that waits for a person frees its place."""
-        async with aclosing(self._workflow.run(task, self._once)) as events:
-            async for event in events:
-                if isinstance(event, TaskAsked) and event.stops_work:
-                    await self._at_work().park(task.task_id)
-                    self._parked.add(task.task_id)
-                _wait_for_people(clock, event)
-                await recorder.take(event)
-
-    async def _once(self, name: str, work: Callable[[], Events]) -> Events:
-        """Do a step unless its outcome is known: yields its events, or the outcome alone.
-
-        Raises:
-            CrewError: it took too long, or failed when it was done before.
-            OrchestraError: it failed.
-        """
-        heard: asyncio.Queue[TaskEvent | None] = asyncio.Queue()
-        perform = partial(self._performed, name, work, heard)
-        step = asyncio.create_task(self._at_work().once(name, perform))
-        step.add_done_callback(lambda _: heard.put_nowait(None))
-        try:
-            while (event := await heard.get()) is not None:
-                yield event
-                heard.task_done()
-            outcome = EVENT.validate_json(step.result())
-        finally:
-            await _stopped(step)
-        yield outcome
-
-    async def _performed(
-        self, name: str, work: Callable[[], Events], heard: asyncio.Queue[TaskEvent | None]
-    ) -> str:
-        """Do a step; returns its outcome as JSON, once what led to it is written.
-
-        Raises:
-            CrewError: it took too long.
-            OrchestraError: it failed.
-            TimeoutError: something in it did, and did not say so.
-        """
-        outcome, limit = "", self._limits.step_seconds
-        clock = asyncio.timeout(limit)
-        try:
-            async with clock, aclosing(work()) as events:
-                async for event in events:
-                    _wait_for_people(clock, event)
-                    if isinstance(event, OUTCOMES):
-                        outcome = EVENT.dump_json(event).decode()
-                    else:
-                        heard.put_nowait(event)
-        except TimeoutError as exc:
-            if not clock.expired():
-                raise
-            message = f"'{name}' took longer than {limit:g} seconds."
-            raise CrewError(message) from exc
-        except Exception:
-            await heard.join()
-            raise
-        await heard.join()
-        return outcome
+        await self._at_work().park(task_id)
+        self._parked.add(task_id)
 
     # Rounds
 
@@ -351,18 +263,6 @@ class Worker:
         if old:
             await self._at_work().forget(old)
             await self._records.remove(old)
-
-
-def _wait_for_people(clock: asyncio.Timeout, event: TaskEvent) -> None:
-    """Let a clock run longer while a person thinks about a question."""
-    if isinstance(event, TaskAsked) and (end := clock.when()) is not None:
-        clock.reschedule(end + PATIENCE_SECONDS)
-
-
-async def _stopped(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _every(seconds: float, do: Callable[[], Coroutine[None, None, None]]) -> None:

@@ -17,16 +17,14 @@ from orchestra.memory.keeper import MemoryKeeper
 from orchestra.personas.roster import Roster
 from orchestra.prompts.crew import Brief, Contribution, Duty, Refused, Room, duty_of
 from orchestra.types.memory import Owner, Record
-from orchestra.types.task import (
+from orchestra.types.task import Question, Task, Verdict
+from orchestra.types.task_events import (
     Planned,
-    Question,
     Reviewed,
-    Task,
     TaskAsked,
     TaskCompleted,
     TaskEvent,
     TeamFormed,
-    Verdict,
     Worked,
 )
 

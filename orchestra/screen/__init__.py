@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from starlette.routing import Mount
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from orchestra.screen.history import History
+    from orchestra.screen.history import History as History
 
 
 _mounted = False
@@ -80,23 +80,23 @@ def on_start_and_stop(
 
 async def rate(person: str, step_id: str, value: int, comment: str | None) -> str | None:
     """Keep a person's thumb on an answer; returns its id, or None if the answer is not theirs."""
-    return await _history().rate(person, step_id, value, comment)
+    from orchestra.screen import thumbs  # noqa: PLC0415  # see the module's docstring
+
+    return await thumbs.rate(person, step_id, value, comment)
 
 
 async def unrate(person: str, thumb_id: str) -> bool:
     """Take a person's thumb back; False if it is not theirs."""
-    return await _history().unrate(person, thumb_id)
+    from orchestra.screen import thumbs  # noqa: PLC0415  # see the module's docstring
+
+    return await thumbs.unrate(person, thumb_id)
 
 
 async def close() -> None:
     """Finish what the screen still has to write; a mounted app gets no lifespan of its own."""
-    await _history().close()
+    from orchestra.screen import history  # noqa: PLC0415  # see the module's docstring
 
-
-def _history() -> History:
-    from chainlit.data import get_data_layer  # noqa: PLC0415  # see the module's docstring
-
-    return cast("History", get_data_layer())
+    await history.current().close()
 
 
 def sign_in_is_on() -> bool:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import logging
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import sqlalchemy as sa
 from chainlit.context import context
+from chainlit.data import get_data_layer
 from chainlit.data.base import BaseDataLayer
 from chainlit.data.utils import queue_until_user_message
 from chainlit.element import CustomElement, Element, ElementDict
@@ -28,7 +29,7 @@ from chainlit.types import (
 from chainlit.user import PersistedUser, User
 
 from orchestra import assembly
-from orchestra.database import Database, now
+from orchestra.database import Database
 from orchestra.errors import StorageError, TaskNotFoundError
 from orchestra.screen.gathering import Gathering, ThreadChange, stamp
 from orchestra.tables import attachments, elements, feedbacks, people, steps, threads
@@ -271,61 +272,6 @@ class History(BaseDataLayer):
         del feedback_id
         return False
 
-    async def rate(self, person: str, step_id: str, value: int, comment: str | None) -> str | None:
-        """Keep a thumb; a second one on the same answer replaces the first.
-
-        Returns:
-            The thumb's id; None if the answer is not this person's.
-
-        Raises:
-            StorageError: it could not be kept.
-        """
-        await self.flush()
-        own = (
-            sa.select(steps.c.thread_id, steps.c.details)
-            .join(threads, threads.c.id == steps.c.thread_id)
-            .join(people, people.c.id == threads.c.person_id)
-            .where(steps.c.id == step_id, people.c.name == person)
-        )
-
-        def replace(connection: sa.Connection) -> str | None:
-            answer = connection.execute(own).one_or_none()
-            if answer is None:
-                return None
-            row = {
-                "id": str(uuid.uuid4()),
-                "step_id": step_id,
-                "thread_id": answer.thread_id,
-                "persona_id": _persona_of(connection, answer, step_id),
-                "value": value,
-                "comment": comment,
-                "created_at": now(),
-            }
-            connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
-            connection.execute(feedbacks.insert().values(**row))
-            return str(row["id"])
-
-        return await (await _database()).write(replace)
-
-    async def unrate(self, person: str, thumb_id: str) -> bool:
-        """Take a thumb back; False if it is not this person's.
-
-        Raises:
-            StorageError: the database refused.
-        """
-        own = (
-            sa.select(threads.c.id)
-            .join(people, people.c.id == threads.c.person_id)
-            .where(people.c.name == person)
-        )
-        change = feedbacks.delete().where(
-            feedbacks.c.id == thumb_id, feedbacks.c.thread_id.in_(own)
-        )
-        gone = await (await _database()).write(
-            lambda connection: connection.execute(change).rowcount
-        )
-        return gone > 0
-
     async def flush(self) -> None:
         """Write all that was gathered; when this returns, it survives a crash.
 
@@ -343,6 +289,11 @@ class History(BaseDataLayer):
         await self._gathering.close()
 
 
+def current() -> History:
+    """The one that Chainlit uses in this process."""
+    return cast("History", get_data_layer())
+
+
 async def _database() -> Database:
     return (await assembly.running()).database
 
@@ -351,19 +302,6 @@ def _person(row: sa.Row[Any]) -> PersistedUser:
     return PersistedUser(
         id=row.id, identifier=row.name, createdAt=row.created_at, metadata=json.loads(row.details)
     )
-
-
-def _persona_of(connection: sa.Connection, rated: sa.Row[Any, Any], step_id: str) -> str | None:
-    """Whose answer a thumb is on: the page names the turn, and means the last answer in it."""
-    said = (json.loads(rated.details).get("metadata") or {}).get("persona")
-    if said is not None:
-        return str(said)
-    those = sa.select(steps.c.details).where(steps.c.thread_id == rated.thread_id)
-    for details in connection.scalars(those.order_by(steps.c.created_at.desc())):
-        step = json.loads(details)
-        if step.get("parentId") == step_id and "persona" in (step.get("metadata") or {}):
-            return str(step["metadata"]["persona"])
-    return None
 
 
 def _thread(row: sa.Row[Any]) -> ThreadDict:

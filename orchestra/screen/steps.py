@@ -11,12 +11,11 @@ from typing import Literal
 
 import chainlit as cl
 from chainlit.context import context
-from chainlit.data import get_data_layer
 from chainlit.step import StepDict
 from chainlit.utils import utc_now
 
 from orchestra.errors import OrchestraError
-from orchestra.screen.history import History
+from orchestra.screen import history
 from orchestra.types.conversation import (
     Answered,
     Delta,
@@ -165,9 +164,7 @@ async def _show_step(
         autoCollapse=False,
     )
     await context.emitter.send_step(step)
-    history = get_data_layer()
-    if history is not None:
-        await history.create_step(step)
+    await history.current().create_step(step)
     return step["id"]
 
 
@@ -180,9 +177,7 @@ async def _finish(answer: cl.Message, event: Answered, personas: Personas, text:
     await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
     for note in event.notes:
         await cl.ErrorMessage(content=note).send()
-    history = get_data_layer()
-    if isinstance(history, History):
-        await history.flush()
+    await history.current().flush()
 
 
 async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
@@ -246,6 +241,4 @@ async def _attach(name: str, props: dict[str, object], step_id: str) -> None:
     element.chainlit_key = element.id
     shown = element.to_dict()
     await context.emitter.send_element(shown)
-    history = get_data_layer()
-    if isinstance(history, History):
-        history.keep_element(shown)
+    history.current().keep_element(shown)

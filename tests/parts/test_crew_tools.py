@@ -10,7 +10,8 @@ import pytest
 
 from orchestra.crews.files import Artifacts
 from orchestra.prompts.crew import SMALL
-from orchestra.types.task import Answer, File, Request, TaskAsked
+from orchestra.types.task import Answer, File, Request
+from orchestra.types.task_events import TaskAsked
 from tests.doubles.crew_model import agreeable, verdict
 from tests.doubles.llm import Reply
 from tests.doubles.notion import filled_notion

@@ -20,7 +20,8 @@ from orchestra.errors import (
     TaskNotAskingError,
     TaskNotFoundError,
 )
-from orchestra.types.task import Answer, File, Request, StepDelta, Task, TaskAsked, TaskStarted
+from orchestra.types.task import Answer, File, Request, Task
+from orchestra.types.task_events import StepDelta, TaskAsked, TaskStarted
 from tests.doubles.crew_model import agreeable, kind_of, verdict
 from tests.doubles.llm import Reply
 
@@ -569,4 +570,4 @@ async def test_no_conversation_holds_files_without_end(house):
     await house.attachments.put("local", "c1", File("1.txt", "text/plain", b"2"))
     assert await house.attachments.remove("local", "c1", "0.txt")
     assert not await house.attachments.remove("local", "c1", "0.txt")
-    assert len(await house.attachments.names("local", "c1")) == 19
+    assert len(await house.attachments.listed("local", "c1")) == 19

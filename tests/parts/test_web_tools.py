@@ -37,7 +37,7 @@ def site():
         yield server.url
 
 
-def loopback(address):
+def loopback(address, _port):
     return address in {"127.0.0.1", "::1"}
 
 
@@ -122,7 +122,9 @@ async def test_nobody_there_is_told():
     ],
 )
 def test_who_is_public(address, public):
-    assert is_public(address) is public
+    assert is_public(address, 443) is public
+    assert is_public(address, 80) is public
+    assert not is_public(address, 5432)  # whoever it is
 
 
 async def test_without_a_network_a_search_says_so(monkeypatch):

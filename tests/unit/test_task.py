@@ -7,20 +7,18 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from orchestra.types.conversation import Usage
-from orchestra.types.task import (
+from orchestra.types.task import Review, Task, Verdict
+from orchestra.types.task_events import (
     EVENT,
     Planned,
-    Review,
     Reviewed,
     StepDelta,
     StepFinished,
     StepStarted,
-    Task,
     TaskCancelled,
     TaskCompleted,
     TaskFailed,
     TaskStarted,
-    Verdict,
     after,
 )
 

@@ -13,7 +13,7 @@ import zipfile
 import pytest
 from openpyxl import Workbook
 
-from orchestra.crews.tools import content, data, project, research, sales
+from orchestra.crews.tools import content, data, insights, project, research, sales
 from orchestra.crews.tools.tool import Bench
 from orchestra.errors import ToolError
 from orchestra.types.task import File
@@ -67,7 +67,7 @@ async def test_excel_files_are_tables_too():
     [
         ("DROP TABLE data", "Only one SELECT"),
         ("SELECT 1; SELECT 2", "Only one SELECT"),
-        ("COPY data TO '/tmp/x'", "Only one SELECT"),
+        ("COPY data TO 'x.csv'", "Only one SELECT"),
         ("INSTALL httpfs", "Only one SELECT"),
         ("SELECT * FROM read_csv('/etc/passwd')", "disabled by configuration"),
         ("SELECT colour FROM data", "The table 'data' has the columns month"),
@@ -124,13 +124,15 @@ async def test_a_chart_of_nothing_is_refused(chart, told):
 
 async def test_figures_tell_trends_outliers_and_correlations_with_their_tests():
     said = (
-        await data.look_closely(data.Look(file="s.csv"), table(MONTHS + "2027-01,900,2261\n"))
+        await insights.look_closely(
+            insights.Look(file="s.csv"), table(MONTHS + "2027-01,900,2261\n")
+        )
     ).text
     assert "rises in the order of the rows by about 10 per row (Mann-Kendall" in said
     assert "1 outliers: 900 (modified z-score above 3.5)" in said
     assert "sales and visits go together: rho = 1.00" in said
     with pytest.raises(ToolError, match="no numbers"):
-        await data.look_closely(data.Look(file="s.csv"), table("a,b\nx,y\n"))
+        await insights.look_closely(insights.Look(file="s.csv"), table("a,b\nx,y\n"))
 
 
 ACTIVITIES = [
@@ -281,7 +283,7 @@ async def test_a_query_cannot_read_what_others_spilled():
 
 async def test_a_long_table_is_looked_at_in_little_room():
     rows = "\n".join(f"{n},{n % 7}" for n in range(30_000))
-    said = (await data.look_closely(data.Look(file="s.csv"), table(f"id,x\n{rows}"))).text
+    said = (await insights.look_closely(insights.Look(file="s.csv"), table(f"id,x\n{rows}"))).text
     assert "rises in the order of the rows by about 1 per row" in said
 
 

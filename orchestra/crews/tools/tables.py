@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestra.crews.tools.tool import Bench
@@ -41,6 +42,11 @@ def file_named(bench: Bench, name: str) -> File:
 def is_table(file: File) -> bool:
     """Whether a file's name says that there is a table in it."""
     return file.name.lower().endswith(_KINDS)
+
+
+def first_table(bench: Bench) -> Mapping[str, Any] | None:
+    """Arguments for a tool that looks at a table, where one is attached; else None."""
+    return next(({"file": one.name} for one in bench.files.values() if is_table(one)), None)
 
 
 def table_of(file: File) -> pa.Table:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from orchestra.crews.tools.web import is_public
+from orchestra.crews.tools.web import MayReach, is_public
 from orchestra.database import Database
 from orchestra.memory.keeper import MemoryKeeper
 from orchestra.personas.notion.wire import NotionWire
@@ -43,16 +43,18 @@ class Bench:
     description: str
     """The task, in the words of whoever asked."""
     database: Database
-    files: Mapping[str, File] = field(default_factory=dict)
-    """What was attached to this conversation, and what this task made so far, by name."""
+    files: dict[str, File] = field(default_factory=dict)
+    """What was attached to this conversation, and what this task made so far, by name; a tool that
+    makes one lays it here."""
     writing: Permission = "no"
     """Whether tools may change something outside of Orchestra."""
     memory: MemoryKeeper | None = None
     notion: NotionWire | None = None
     """None where Notion is not connected."""
     asking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    may_reach: Callable[[str], bool] = is_public
-    """Says of an IP address whether tools may ask it."""
+    """Held by the tool that asks the person something."""
+    may_reach: MayReach = is_public
+    """Says of an IP address and a port whether tools may ask there."""
 
 
 @dataclass(frozen=True)

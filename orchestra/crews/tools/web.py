@@ -31,7 +31,7 @@ _LEADS_ELSEWHERE = tuple(
 """Addresses that stand for others, or for what only looks public."""
 _PORTS = {80, 443}
 
-MayReach = Callable[[str], bool]
+MayReach = Callable[[str, int], bool]
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,10 @@ class Fetched:
     content: bytes
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address is anybody's, and not of this machine or its network."""
+def is_public(address: str, port: int) -> bool:
+    """Whether web pages are there, and the IP address is not of this machine or its network."""
+    if port not in _PORTS:
+        return False
     found = ipaddress.ip_address(address)
     inner = getattr(found, "ipv4_mapped", None) or getattr(found, "sixtofour", None)
     if any(found in network for network in _LEADS_ELSEWHERE if network.version == found.version):
@@ -58,7 +60,7 @@ async def fetched(url: str, may_reach: MayReach = is_public) -> Fetched:
 
     Args:
         url: Where.
-        may_reach: Says of an IP address whether it may be asked.
+        may_reach: Says of an IP address and a port whether they may be asked.
 
     Raises:
         ToolError: it may not be fetched, or cannot.
@@ -130,11 +132,11 @@ async def _looked_up(url: str, may_reach: MayReach) -> tuple[httpx.URL, httpx.UR
     name = asked.raw_host.decode()
     found = await loop.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     addresses = [str(one[4][0]) for one in found]
-    if not all(may_reach(address) for address in addresses):
-        message = f"{parts.hostname} lies in a private network, which tools may not look into."
-        raise ToolError(message)
-    if may_reach is is_public and port not in _PORTS:
-        message = f"'{url[:200]}' is not where web pages are (port {port})."
+    if not all(may_reach(address, port) for address in addresses):
+        message = (
+            f"{parts.hostname} (port {port}) lies in a private network, or is no place of web "
+            "pages: tools may not look there."
+        )
         raise ToolError(message)
     return asked.copy_with(host=addresses[0]), asked
 
