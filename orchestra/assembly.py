@@ -17,6 +17,8 @@ from orchestra.database import now
 from orchestra.environment import limit_threads, prepare_environment
 from orchestra.errors import LLMError, StorageError
 from orchestra.house import Orchestra
+from orchestra.lab.interview import Interviewer
+from orchestra.lab.laboratory import Lab
 from orchestra.llm.embedding import Embedder
 from orchestra.llm.voices import EmbeddedVoices
 from orchestra.memory.keeper import MemoryKeeper
@@ -100,6 +102,7 @@ async def open_orchestra(
             vectors=vectors,
             memory=memory,
             lessons=lessons,
+            lab=Lab(roster, Interviewer(composer, speaker), database),
             intake=Intake(roster, embedder, router, Attachments(database), settings.message_limit),
             attachments=Attachments(database),
             runs=runs,

@@ -24,7 +24,10 @@ OrchestraError
 │   ├── CrewError                the crew could not do its part: who, and why
 │   ├── ToolError                a tool cannot do what an agent asks: why, and what would help
 │   └── FileRefusedError         a file cannot be kept: too large, empty, one too many
-└── EvaluationError              an evaluation file cannot be read: file and line
+├── LabError
+│   ├── LabNotFoundError         no such answer or comparison for this tester
+│   └── LabClosedError           it was guessed or voted on before, or nothing is left to guess
+└── EvaluationError              an evaluation cannot be made: file and line, or what is missing
 
 One class per reaction, not per place. The doors decide what an error means for them: the
 table of HTTP codes is in `orchestra.api.problems`, that of exit codes in `orchestra.cli.command`.
@@ -165,5 +168,17 @@ class FileRefusedError(TaskError):
     """A file cannot be kept."""
 
 
+class LabError(OrchestraError):
+    """Something in the lab cannot be done."""
+
+
+class LabNotFoundError(LabError):
+    """There is no such answer or comparison for this tester."""
+
+
+class LabClosedError(LabError):
+    """It was guessed or voted on before, or there is nothing left."""
+
+
 class EvaluationError(OrchestraError):
-    """An evaluation file cannot be read."""
+    """An evaluation cannot be made: a file cannot be read, or something is missing."""

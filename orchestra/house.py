@@ -14,6 +14,7 @@ from orchestra.crews.intake import Intake
 from orchestra.crews.runs import CrewRuns
 from orchestra.database import Database
 from orchestra.errors import OrchestraError
+from orchestra.lab.laboratory import Lab
 from orchestra.llm.chat import ChatModel
 from orchestra.llm.embedding import Embedder
 from orchestra.llm.voices import EmbeddedVoices
@@ -48,6 +49,7 @@ class Orchestra:
     conversation: Conversation
     speaker: ChatModel | EmbeddedVoices
     lessons: Lessons
+    lab: Lab
     intake: Intake
     attachments: Attachments
     runs: CrewRuns

@@ -292,3 +292,35 @@ attachments = sa.Table(
     sa.Column("created_at", _UTC, nullable=False),
 )
 """Files that people attached to a conversation, for its crews."""
+
+lab_trials = sa.Table(
+    "lab_trials",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(200), nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("persona_id", sa.String(40), nullable=False),
+    sa.Column("wording", sa.String(12), nullable=False),
+    sa.Column("model", sa.String(200), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("guess", sa.String(40)),
+    sa.Column("created_at", _UTC, nullable=False),
+    sa.Column("guessed_at", _UTC),
+    sa.UniqueConstraint("user_id", "question", name="lab_trials_once"),
+)
+"""Answers without names, and whose a tester guessed they are."""
+
+lab_comparisons = sa.Table(
+    "lab_comparisons",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("user_id", sa.String(200), nullable=False),
+    sa.Column("question", sa.Text, nullable=False),
+    sa.Column("model", sa.String(200), nullable=False),
+    sa.Column("columns", sa.Text, nullable=False),
+    sa.Column("vote", sa.String(60)),
+    sa.Column("created_at", _UTC, nullable=False),
+    sa.Column("voted_at", _UTC),
+    sa.Index("lab_comparisons_by_vote", "vote"),
+)
+"""Answers side by side as JSON, and which one was voted best: a column's key, 'tie' or 'none'."""

@@ -8,6 +8,8 @@ from fastapi.responses import JSONResponse
 
 from orchestra.errors import (
     FileRefusedError,
+    LabClosedError,
+    LabNotFoundError,
     LLMRefusedError,
     LLMReplyError,
     LLMUnavailableError,
@@ -39,6 +41,8 @@ STATUS_OF: dict[type[OrchestraError], HTTPStatus] = {
     LLMReplyError: HTTPStatus.BAD_GATEWAY,
     StorageError: HTTPStatus.SERVICE_UNAVAILABLE,
     MemoryNotFoundError: HTTPStatus.NOT_FOUND,
+    LabNotFoundError: HTTPStatus.NOT_FOUND,
+    LabClosedError: HTTPStatus.CONFLICT,
     FileRefusedError: HTTPStatus.UNPROCESSABLE_ENTITY,
     TaskNotAskingError: HTTPStatus.CONFLICT,
     TaskInvalidError: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -10,7 +10,18 @@ import sys
 
 import typer
 
-from orchestra.cli import asking, crew, evaluation, memory, moving, notion, personas, serving, users
+from orchestra.cli import (
+    asking,
+    crew,
+    evaluation,
+    lab,
+    memory,
+    moving,
+    notion,
+    personas,
+    serving,
+    users,
+)
 from orchestra.cli.command import EXIT_FAILED, EXIT_USAGE
 from orchestra.errors import OrchestraError, SettingsError
 
@@ -32,6 +43,7 @@ app.command()(moving.schema)
 app.add_typer(notion.app, name="notion")
 app.add_typer(memory.app, name="memory")
 app.add_typer(evaluation.app, name="eval")
+app.add_typer(lab.app, name="lab")
 app.add_typer(users.app, name="users")
 
 

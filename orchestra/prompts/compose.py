@@ -165,6 +165,18 @@ class SmallComposer:
         )
 
 
+def neutral(question: str) -> Prompt:
+    """What a model is given that is to answer as nobody in particular."""
+    return Prompt(
+        turns=(
+            ChatTurn(role="system", content="You are a helpful assistant. Answer briefly."),
+            ChatTurn(role="user", content=question),
+        ),
+        max_tokens=_LENGTHS["medium"][0],
+        guard=Guard(question="", enough_words=_SMALL_LENGTHS["medium"][1]),
+    )
+
+
 def character(persona: Persona) -> str:
     """A persona as a real model is told about it."""
     parts = [

@@ -16,36 +16,21 @@ import chainlit as cl
 import chainlit.message as message_module
 import chainlit.step as step_module
 from chainlit.config import config
-from chainlit.input_widget import Select, Slider, Switch
 from chainlit.server import sio
 from chainlit.session import BaseSession, WebsocketSession
 from chainlit.types import ThreadDict
 
 from orchestra import assembly
 from orchestra.errors import OrchestraError
-from orchestra.house import Orchestra
 from orchestra.personas.changes import changes_between
-from orchestra.screen import crews, sign_in, steps
+from orchestra.screen import crews, lab, sign_in, steps
+from orchestra.screen.composer import AUTO, prepare_composer
 from orchestra.screen.history import History
 from orchestra.types.conversation import Message
 from orchestra.types.persona import Personas
 from orchestra.types.task import File, Request
 
 log = logging.getLogger(__name__)
-
-AUTO = "auto"
-LENGTHS = ("short", "medium", "long")
-CREW_SIZES = {
-    "As the work needs": AUTO,
-    "One specialist": "low",
-    "A lead and support": "medium",
-    "A lead, an expert and support": "high",
-}
-COMMANDS = (
-    ("Crew", "users-round", "Let a crew do bigger work, step by step"),
-    ("Tasks", "list-checks", "What your crews do and did"),
-    ("Memory", "brain", "Search what the personas remember"),
-)
 
 # A browser names its own session, and Chainlit makes a folder of that name which it later deletes:
 # a name of our own keeps '../' out. And all servers of a checkout share the folder around it, which
@@ -96,7 +81,7 @@ async def begin() -> None:
     """Prepare the composer of a new conversation."""
     house = await assembly.running()
     house.conversation.begin(_person(), cl.context.session.thread_id)
-    await _prepare_composer(house)
+    await prepare_composer(house)
     if not house.is_warm:
         await cl.context.emitter.send_toast(
             "Getting ready: the first answer may take a little.", "info"
@@ -107,7 +92,7 @@ async def begin() -> None:
 async def resume(thread: ThreadDict) -> None:
     """Prepare the composer of a reopened conversation, what its crews do, and the last actions."""
     house = await assembly.running()
-    await _prepare_composer(house)
+    await prepare_composer(house)
     await crews.resume(house, thread, _person())
     await steps.offer_actions(thread["steps"], await house.conversation.personas())
 
@@ -120,7 +105,7 @@ async def answer(message: cl.Message) -> None:
 
 async def _heard(message: cl.Message) -> None:
     picked = (message.modes or {}).get("who", AUTO)
-    persona_id = None if picked == AUTO else picked
+    persona_id = None if picked in {AUTO, lab.COMPARE, lab.BLIND} else picked
     await _attach(message.elements)
     match message.command:
         case "Memory":
@@ -129,6 +114,10 @@ async def _heard(message: cl.Message) -> None:
             await _show_tasks()
         case "Crew":
             await _send_crew(message.content, persona_id)
+        case _ if picked == lab.COMPARE:
+            await _compare(message.content)
+        case _ if picked == lab.BLIND:
+            await lab.blind_test(await assembly.running())
         case _:
             await _answer(message.content, persona_id)
 
@@ -153,6 +142,13 @@ async def hand_to_crew(action: cl.Action) -> None:
     """Let a crew of whoever answered do the work."""
     text, persona_id = str(action.payload["text"]), str(action.payload["persona"])
     await _as_turn(_guarded(_send_crew(text, persona_id)))
+
+
+@cl.action_callback("compare_again")
+async def compare_again(action: cl.Action) -> None:
+    """Let one persona answer the same message twice: how much does it differ from itself?"""
+    text, persona_id = str(action.payload["text"]), str(action.payload["persona"])
+    await _as_turn(_guarded(_compare(text, (persona_id, persona_id))))
 
 
 @cl.action_callback("show_tasks")
@@ -195,6 +191,11 @@ async def _answer(text: str, persona_id: str | None) -> None:
     personas = await house.conversation.personas()
     await _tell_changes(personas)
     await steps.show(house.conversation.answer(message), personas, text)
+
+
+async def _compare(text: str, persona_ids: tuple[str, ...] = ()) -> None:
+    await sign_in.check(_person())
+    await lab.compare(await assembly.running(), _person(), text, persona_ids)
 
 
 async def _send_crew(text: str, persona_id: str | None) -> None:
@@ -283,62 +284,6 @@ async def _show_memory(wanted: str) -> None:
 async def _show_tasks() -> None:
     panel = cl.CustomElement(name="Tasks", props={}, display="side")
     await cl.Message("What your crews do and did: Tasks", elements=[panel]).send()
-
-
-async def _prepare_composer(house: Orchestra) -> None:
-    personas = await house.conversation.personas()
-    cl.user_session.set("personas", personas)
-    chosen = cl.context.session.chat_settings or {}
-    options = [
-        cl.ModeOption(
-            id=AUTO, name="Auto", description="Whoever knows best", icon="sparkles", default=True
-        )
-    ]
-    options += [
-        cl.ModeOption(
-            id=persona.id,
-            name=persona.name,
-            description=", ".join(persona.domains) or persona.role,
-            icon=f"/avatars/{persona.id}",
-        )
-        for persona in personas.members
-    ]
-    emitter = cl.context.emitter
-    await emitter.set_modes([cl.Mode(id="who", name="Who answers", options=options)])
-    await emitter.set_commands(
-        [{"id": name, "icon": icon, "description": told} for name, icon, told in COMMANDS]  # type: ignore[typeddict-item]  # Chainlit's own examples leave out the optional keys
-    )
-    await cl.ChatSettings(
-        [
-            Slider(
-                id="temperature",
-                label="Temperature",
-                description="Lower is steadier, higher is livelier.",
-                initial=chosen.get("temperature", 0.3),
-                min=0,
-                max=1.5,
-                step=0.1,
-            ),
-            Select(
-                id="length",
-                label="Length of answers",
-                items={length.capitalize(): length for length in LENGTHS},
-                initial_value=chosen.get("length", "medium"),
-            ),
-            Select(
-                id="crew_size",
-                label="Size of crews",
-                items=CREW_SIZES,
-                initial_value=chosen.get("crew_size", AUTO),
-            ),
-            Switch(
-                id="asks_first",
-                label="Ask me before work starts",
-                description="A crew shows its plan and waits for you.",
-                initial=chosen.get("asks_first", False),
-            ),
-        ]
-    ).send()
 
 
 def _person() -> str:

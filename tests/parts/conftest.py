@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -114,6 +115,20 @@ def report(pytestconfig: pytest.Config) -> Report:
         tables.setdefault(title, []).append(cells)
 
     return add
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several test processes hands its tables to the first one."""
+    handed = getattr(session.config, "workeroutput", None)
+    if handed is not None:
+        handed["tables"] = session.config.stash.get(_TABLES, {})
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    tables = node.config.stash.setdefault(_TABLES, {})
+    for title, rows in getattr(node, "workeroutput", {}).get("tables", {}).items():
+        tables.setdefault(title, []).extend(map(tuple, rows))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

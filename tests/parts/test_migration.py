@@ -24,6 +24,8 @@ from orchestra.tables import (
     deals,
     elements,
     feedbacks,
+    lab_comparisons,
+    lab_trials,
     lessons,
     people,
     steps,
@@ -95,6 +97,14 @@ async def full(tmp_path):
         deals: {
             "user_id": "anna", "title": odd, "contact": "", "stage": "lead", "amount": 1.5,
             "changed_at": now(),
+        },
+        lab_trials: {
+            "id": "b", "user_id": "anna", "question": odd, "persona_id": "karen", "wording": "w",
+            "model": "m", "text": odd, "guess": None, "created_at": now(), "guessed_at": None,
+        },
+        lab_comparisons: {
+            "id": "c", "user_id": "anna", "question": odd, "model": "m", "columns": "[]",
+            "vote": "tie", "created_at": now(), "voted_at": now(),
         },
         contact_notes: {
             "id": "n", "user_id": "anna", "contact": odd, "text": odd, "created_at": now(),

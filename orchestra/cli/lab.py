@@ -1,0 +1,205 @@
+"""`lab …`: how distinct the personas are, measured, reported and guarded."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestra.cli.command import EXIT_FAILED, AsJson, json_lines, with_house
+from orchestra.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from orchestra.house import Orchestra
+    from orchestra.lab.asking import Plan
+    from orchestra.types.lab import Gate, Metrics, Sample
+    from orchestra.types.persona import Personas
+
+app = typer.Typer(help="Measure how distinct the personas are.", no_args_is_help=True)
+
+_REPLIES = "replies.jsonl"
+_METRICS = "metrics.json"
+_REPORT = "report.html"
+
+
+@app.command()
+def run(  # the options of the command
+    out: Annotated[Path, typer.Option(help="Folder of the report; an earlier run in it goes on.")],
+    questions: Annotated[
+        Path | None, typer.Option(help="JSON lines, each with 'text'; default: 40 of our own.")
+    ] = None,
+    persona: Annotated[
+        list[str] | None, typer.Option(help="Who is asked, again for each; default: everybody.")
+    ] = None,
+    talk: Annotated[
+        bool, typer.Option(help="Also have a conversation of 16 turns.")
+    ] = True,  # an option
+    concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions at one time.")] = 4,
+    as_json: AsJson = False,
+) -> None:
+    """Ask everybody the same questions, and measure how well the answers tell them apart."""
+    from orchestra.lab.asking import Plan
+    from orchestra.lab.questions import QUESTIONS, TALK
+
+    texts = QUESTIONS
+    if questions is not None:
+        texts = tuple(dict.fromkeys(line["text"] for line in json_lines(questions, "text")))
+    if not texts:
+        message = f"{questions} holds no questions."
+        raise EvaluationError(message)
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        message = f"{out} cannot be made: {exc}"
+        raise EvaluationError(message) from exc
+
+    async def measured(house: Orchestra) -> None:
+        personas = _chosen(await house.roster.current(), persona)
+        plan = Plan(personas, texts, TALK if talk else ())
+        samples = await _asked(house, plan, out, concurrency)
+        metrics = await _reported(house, personas, samples, out)
+        if as_json:
+            print(json.dumps(metrics.model_dump(mode="json"), ensure_ascii=False))
+        else:
+            _print_metrics(metrics, out)
+
+    with_house(measured, warm=True)
+
+
+@app.command()
+def gate(
+    baseline: Annotated[Path, typer.Option(help="metrics.json of the run that was good.")],
+    now: Annotated[Path, typer.Option(help="metrics.json of the run to be judged.")],
+    as_json: AsJson = False,
+) -> None:
+    """Fail when a new revision is less distinct, or less itself, beyond noise."""
+    from orchestra.lab.gate import gate as judged
+
+    verdict = judged(_read_metrics(baseline), _read_metrics(now))
+    if as_json:
+        print(json.dumps(verdict.model_dump(mode="json"), ensure_ascii=False))
+    else:
+        _print_gate(verdict)
+    if not verdict.passed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _chosen(personas: Personas, wanted: Sequence[str] | None) -> Personas:
+    """The personas, or those of them that were named.
+
+    Raises:
+        PersonaNotFoundError: there is none of that name.
+    """
+    if not wanted:
+        return personas
+    members = tuple(dict.fromkeys(personas.get(name) for name in wanted))
+    return personas.model_copy(update={"members": members})
+
+
+async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> list[Sample]:
+    """All replies of a plan; each is on disk as soon as it came.
+
+    Raises:
+        EvaluationError: the folder cannot be written, or some replies did not come.
+    """
+    from orchestra.lab.asking import asked, still_wanted
+
+    path = out / _REPLIES
+    done, missing = still_wanted(plan, _kept(path))
+    came: list[Sample] = []
+    print(f"{len(missing)} replies to ask for, {len(done)} are there.", file=sys.stderr)
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            replies = asked(house.lab.interviewer, plan, done, concurrency)
+            with typer.progressbar(length=len(missing), file=sys.stderr) as bar:
+                async with aclosing(replies):
+                    async for sample in replies:
+                        file.write(sample.model_dump_json() + "\n")
+                        file.flush()
+                        bar.update(1)
+                        came.append(sample)
+    except OSError as exc:
+        message = f"{out} cannot be written: {exc}"
+        raise EvaluationError(message) from exc
+    return [*done, *came]
+
+
+def _kept(path: Path) -> list[Sample]:
+    """The replies that an earlier run wrote; a last line that was cut off does not count."""
+    from orchestra.types.lab import Sample
+
+    if not path.exists():
+        return []
+    kept = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            kept.append(Sample.model_validate_json(line))
+        except ValueError:
+            continue
+    return kept
+
+
+async def _reported(
+    house: Orchestra, personas: Personas, samples: Sequence[Sample], out: Path
+) -> Metrics:
+    """The figures of a run, written down with their report.
+
+    Raises:
+        EvaluationError: there are too few replies, or the folder cannot be written.
+    """
+    from orchestra.lab.figures import figures
+    from orchestra.lab.report import as_json, report
+
+    metrics = await figures(personas, samples, house.embedder, house.lab.interviewer.model)
+    try:
+        (out / _METRICS).write_text(as_json(metrics), encoding="utf-8")
+        (out / _REPORT).write_text(report(metrics, samples, personas), encoding="utf-8")
+    except OSError as exc:
+        message = f"{out} cannot be written: {exc}"
+        raise EvaluationError(message) from exc
+    return metrics
+
+
+def _read_metrics(path: Path) -> Metrics:
+    """The figures of an earlier run.
+
+    Raises:
+        EvaluationError: there are none in the file.
+    """
+    from orchestra.types.lab import Metrics
+
+    try:
+        return Metrics.model_validate_json(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as exc:
+        message = f"{path} cannot be read: {exc}"
+        raise EvaluationError(message) from exc
+    except ValueError as exc:
+        message = f"{path} is no metrics.json of 'orchestra lab run'."
+        raise EvaluationError(message) from exc
+
+
+def _print_metrics(metrics: Metrics, out: Path) -> None:
+    print("DISTINCT" if metrics.distinct else "NOT SHOWN TO BE DISTINCT")
+    for bar in metrics.bars:
+        found = "not measured" if bar.value is None else f"{bar.value:.0%}"
+        print(f"{'ok  ' if bar.passed else 'FAIL'} {bar.name}: {found} ({bar.needed})")
+    for one in metrics.per_persona.values():
+        low, high = one.attribution.low, one.attribution.high
+        print(f"     {one.name}: {one.attribution.value:.0%} ({low:.0%} to {high:.0%})")
+    for note in metrics.notes:
+        print(f"     {note}")
+    print(f"     {out / _REPORT}")
+
+
+def _print_gate(verdict: Gate) -> None:
+    changed = ", ".join(verdict.changed) or "nobody"
+    print(f"{'PASSED' if verdict.passed else 'FAILED'}; changed since the baseline: {changed}")
+    for drop in verdict.drops:
+        print(f"     {drop.who}: {drop.what}, {drop.before:.0%} before, {drop.after:.0%} now")

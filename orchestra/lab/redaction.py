@@ -1,0 +1,114 @@
+"""Takes out of a reply what would give its writer away without any voice: names, roles, greetings.
+
+What is left has to be told by how it is said. The hard mask goes further, and takes set phrases,
+the beginning, punctuation and contractions too: who is then still told apart is told by choice of
+words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from orchestra.types.persona import Personas
+
+_SENTENCE = re.compile(r"[^.!?…]+(?:[.!?…]+[\"'”’)]*|$)\s*")
+_GREETING = re.compile(
+    r"^\W*(?:hi|hey|hello|greetings|welcome|good (?:day|morning|afternoon|evening)|dear [a-z]+)\b"
+    r"(?: (?:there|again|all|everyone|team|friend|folks))?\W*",
+    re.IGNORECASE,
+)
+_SELF = re.compile(
+    r"\b(?:my name is|as an? (?:\w+ )?(?:ai|assistant|persona)|"
+    r"i(?: am|['’]m) (?:an? |the |your )(?:\w+ ){0,3}"
+    r"(?:ai|assistant|persona|strategist|researcher|orchestrator|seller|salesperson|marketer))\b",
+    re.IGNORECASE,
+)
+_CONTRACTIONS = {
+    "can't": "can not",
+    "won't": "will not",
+    "shan't": "shall not",
+    "let's": "let us",
+    "y'all": "you all",
+    "gonna": "going to",
+    "wanna": "want to",
+    "gotta": "got to",
+}
+_ENDINGS = (
+    ("n't", " not"),
+    ("'re", " are"),
+    ("'ve", " have"),
+    ("'ll", " will"),
+    ("'d", " would"),
+    ("'m", " am"),
+    ("'s", " is"),
+)
+_DROPPED_WORDS = 5
+_PHRASE = 4
+_SET_PHRASE_TIMES = 3
+
+
+def redacted(reply: str, personas: Personas) -> str:
+    """A reply without greetings, names, roles and sentences about itself; never empty."""
+    giving_away = _names_and_roles(personas)
+    rest = _GREETING.sub("", reply.strip())
+    kept = [
+        sentence
+        for sentence in _SENTENCE.findall(rest)
+        if not _SELF.search(sentence) and not giving_away.search(sentence)
+    ]
+    text = "".join(kept).strip()
+    return text or giving_away.sub("…", rest).strip() or "…"
+
+
+def _names_and_roles(personas: Personas) -> re.Pattern[str]:
+    words = [word for one in personas.members for word in (one.name, one.role)]
+    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
+
+
+def hard_masked(replies: Sequence[str]) -> list[str]:
+    """Replies without their beginnings, set phrases, contractions, punctuation and capitals.
+
+    Args:
+        replies: All of a run: a phrase counts as set where several of these have it.
+    """
+    sentences = [[_plain_words(one) for one in _SENTENCE.findall(reply)] for reply in replies]
+    sayings = _set_phrases([[tuple(one) for one in said] for said in sentences])
+    texts = [
+        [word for one in said if tuple(one) not in sayings for word in one][_DROPPED_WORDS:]
+        for said in sentences
+    ]
+    set_phrases = _set_phrases([_phrases(words) for words in texts])
+    return [" ".join(_without(words, set_phrases)) for words in texts]
+
+
+def _set_phrases(replies: Sequence[Sequence[tuple[str, ...]]]) -> set[tuple[str, ...]]:
+    """What several replies have in common."""
+    often = Counter(phrase for phrases in replies for phrase in set(phrases))
+    return {phrase for phrase, times in often.items() if times >= _SET_PHRASE_TIMES}
+
+
+def _plain_words(text: str) -> list[str]:
+    words = []
+    for word in re.findall(r"[a-z0-9'’]+", text.lower()):
+        plain = word.replace("’", "'").strip("'")
+        plain = _CONTRACTIONS.get(plain, plain)
+        for ending, full in _ENDINGS:
+            plain = plain.removesuffix(ending) + full if plain.endswith(ending) else plain
+        words += plain.replace("'", "").split()
+    return words
+
+
+def _phrases(words: Sequence[str]) -> list[tuple[str, ...]]:
+    return [tuple(words[place : place + _PHRASE]) for place in range(len(words) - _PHRASE + 1)]
+
+
+def _without(words: Sequence[str], set_phrases: set[tuple[str, ...]]) -> list[str]:
+    gone = {
+        place + offset
+        for place, phrase in enumerate(_phrases(words))
+        if phrase in set_phrases
+        for offset in range(_PHRASE)
+    }
+    return [word for place, word in enumerate(words) if place not in gone]
