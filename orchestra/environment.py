@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import sys
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
 from orchestra.errors import StorageError
 from orchestra.settings import ROOT, Settings, read_settings
+
+_GIVES_WAY_SECONDS = 0.001
 
 
 def prepare_environment(settings: Settings | None = None) -> None:
@@ -38,12 +41,15 @@ def prepare_environment(settings: Settings | None = None) -> None:
 
 
 def limit_threads() -> None:
-    """Let numpy's linear algebra use one thread; for what was imported by now.
+    """Keep threads out of the way of whoever waits for an answer.
 
-    Ours is a product of a matrix and a vector per message: a second thread saves nothing, and
-    waits for the next one at full speed, on a core that somebody else's message needs.
+    Numpy's linear algebra gets one, for what was imported by now: ours is a product of a matrix
+    and a vector per message, for which a second thread saves nothing, and waits for the next one
+    at full speed, on a core that somebody else's message needs. And whoever computes in a thread,
+    as agents do, gives way after a millisecond instead of five.
     """
     threadpool_limits(limits=1, user_api="blas")
+    sys.setswitchinterval(_GIVES_WAY_SECONDS)
 
 
 def _kept_secret(path: Path) -> str:
