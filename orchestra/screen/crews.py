@@ -45,8 +45,7 @@ async def begin(house: Orchestra, request: Request) -> None:
     await _show(picture, picture.all())
     _keep(picture, picture.all())
     await history.current().flush()
-    # The page keeps its address at '/' where the list of conversations is closed: see orchestra.js.
-    await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
+    await history.name_page()
     _follow(house, picture, 0)
 
 

@@ -294,6 +294,14 @@ def current() -> History:
     return cast("History", get_data_layer())
 
 
+async def name_page() -> None:
+    """Let the page's address be the conversation's, so that a reload shows it.
+
+    Where the list of conversations is closed, Chainlit leaves it at '/': see orchestra.js.
+    """
+    await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
+
+
 async def _database() -> Database:
     return (await assembly.running()).database
 

@@ -58,9 +58,8 @@ async def compare(
                 await _show(element, message.id)
     element.props["over"] = True
     await _show(element, message.id)
-    kept = history.current()
-    kept.keep_element(element.to_dict())
-    await kept.flush()
+    history.current().keep_element(element.to_dict())
+    await _finish()
 
 
 async def blind_test(house: Orchestra) -> None:
@@ -72,6 +71,12 @@ async def blind_test(house: Orchestra) -> None:
     ]
     element = cl.CustomElement(name="Blind", props={"personas": names}, display="inline")
     await cl.Message("Who wrote this?", author="Blind test", elements=[element]).send()
+    await _finish()
+
+
+async def _finish() -> None:
+    await history.name_page()
+    await history.current().flush()
 
 
 def _props(comparison: Comparison, personas: Personas) -> dict[str, Any]:

@@ -173,8 +173,7 @@ async def _finish(answer: cl.Message, event: Answered, personas: Personas, text:
     answer.metadata = {"persona": event.persona_id, "memory": event.memory_id, "model": event.model}
     answer.actions = actions(answer.id, event.persona_id, personas, text)
     await answer.send()
-    # The page keeps its address at '/' where the list of conversations is closed: see orchestra.js.
-    await context.emitter.send_window_message({"orchestraThread": context.session.thread_id})
+    await history.name_page()
     for note in event.notes:
         await cl.ErrorMessage(content=note).send()
     await history.current().flush()

@@ -35,6 +35,7 @@ export default function Compare() {
     }
   }
   const answered = columns.filter((one) => one.reply && !one.error)
+  const same = new Set(columns.map((one) => one.persona)).size < 2
   const closed = vote !== null || sending || !props.over
   const labelled = columns.map((one, place) => ({
     ...one,
@@ -67,7 +68,7 @@ export default function Compare() {
               ))}
             </dl>
             <footer>
-              <Button
+              {!same && <Button
                 size="sm"
                 variant={vote === one.key ? "secondary" : "outline"}
                 disabled={closed || !answered.includes(columns.find((other) => other.key === one.key))}
@@ -75,7 +76,7 @@ export default function Compare() {
                 onClick={() => choose(one.key)}
               >
                 Best
-              </Button>
+              </Button>}
               <Button
                 size="sm"
                 variant="ghost"
@@ -89,7 +90,7 @@ export default function Compare() {
           </article>
         ))}
       </div>
-      {props.over && vote === null && (
+      {props.over && vote === null && !same && (
         <div className="orchestra-choices" role="group" aria-label="No best one">
           <Button size="sm" variant="ghost" disabled={sending} onClick={() => choose("tie")}>A tie</Button>
           <Button size="sm" variant="ghost" disabled={sending} onClick={() => choose("none")}>None is good</Button>

@@ -1,0 +1,101 @@
+"""Compare and the blind test on the chat screen, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+import pytest
+from playwright.sync_api import expect
+
+from tests.doubles.llm import Reply
+from tests.journeys.browsing import NEEDS_BROWSER, SIZES, send
+
+pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
+
+SAID = {
+    "Cherry": "Decide first, then act on it.",
+    "Karen": "Ooh, call them today!",
+    "Sophia": "It may depend on the figures.",
+}
+
+
+def everybody(failing=""):
+    """A model that says what each of them says."""
+
+    def choose(body):
+        system = body["messages"][0]["content"]
+        who = next(name for name in SAID if f"You are {name}" in system)
+        return Reply(status=400) if who == failing else Reply(SAID[who])
+
+    return choose
+
+
+@pytest.fixture(params=SIZES)
+def page(request, browser, product):
+    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(product.url)
+    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
+    yield page
+    context.close()
+
+
+def pick(page, name):
+    page.locator(".mode-picker-wrapper button").first.click()
+    page.get_by_text(name, exact=True).last.click()
+
+
+def test_everybody_answers_side_by_side_and_a_vote_stays(page, shared_model):
+    shared_model.choose(everybody())
+    pick(page, "Compare")
+    send(page, "Should we open a second shop?")
+    columns = page.locator(".orchestra-columns article")
+    for place, (name, said) in enumerate(sorted(SAID.items())):
+        expect(columns.nth(place)).to_contain_text(name)
+        expect(columns.nth(place)).to_contain_text(said)
+        expect(columns.nth(place)).to_contain_text("formality")
+    columns.nth(1).get_by_role("button", name="Best").click()
+    expect(page.get_by_text("You voted: Karen.")).to_be_visible()
+    expect(columns.nth(2).get_by_role("button", name="Best")).to_be_disabled()
+    page.wait_for_url(re.compile("/thread/"))
+    page.reload()
+    expect(page.get_by_text("You voted: Karen.")).to_be_visible()
+    expect(page.locator(".orchestra-columns article").nth(2)).to_contain_text(SAID["Sophia"])
+
+
+def test_one_that_fails_says_so_and_one_can_be_asked_twice(page, shared_model):
+    shared_model.choose(everybody(failing="Sophia"))
+    pick(page, "Compare")
+    send(page, "Should we open a second shop?")
+    columns = page.locator(".orchestra-columns article")
+    expect(columns.nth(2).get_by_role("alert")).to_contain_text("400")
+    expect(columns.nth(2).get_by_role("button", name="Best")).to_be_disabled()
+    columns.nth(1).get_by_role("button", name="Karen twice").click()
+    again = page.locator(".orchestra-columns").nth(1).locator("article")
+    expect(again).to_have_count(2)
+    expect(again.nth(1)).to_contain_text("Karen, once more")
+    expect(again.nth(1)).to_contain_text(SAID["Karen"])
+
+
+def test_the_page_learns_who_wrote_it_after_the_guess_alone(page, product, shared_model):
+    shared_model.choose(everybody())
+    heard = []
+    page.on("response", lambda one: "/lab/blind" in one.url and heard.append((one.url, one.text())))
+    before = httpx.get(f"{product.url}/api/v1/lab/blind/score").json()["guesses"]
+    pick(page, "Blind test")
+    send(page, "Begin")
+    shown = page.locator(".orchestra-blind blockquote")
+    expect(shown).to_be_visible()
+    text = shown.inner_text()
+    assert text in SAID.values()
+    assert not [url for url, said in heard if "truth" in said or url.endswith("/guess")]
+    writer = next(name for name, said in SAID.items() if said == text)
+    page.get_by_role("group", name="Who wrote this?").get_by_role("button", name=writer).click()
+    expect(page.get_by_text(f"Right: {writer}.")).to_be_visible()
+    expect(page.get_by_role("button", name="Next")).to_be_focused()
+    expect(page.locator(".orchestra-blind summary")).to_contain_text(f"of {before + 1} right")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text(f"Right: {writer}.")).to_be_hidden()
+    expect(shown).to_be_visible()
