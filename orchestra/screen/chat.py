@@ -117,7 +117,7 @@ async def _heard(message: cl.Message) -> None:
         case _ if picked == lab.COMPARE:
             await _compare(message.content)
         case _ if picked == lab.BLIND:
-            await lab.blind_test(await assembly.running())
+            await _test_blind()
         case _:
             await _answer(message.content, persona_id)
 
@@ -196,6 +196,11 @@ async def _answer(text: str, persona_id: str | None) -> None:
 async def _compare(text: str, persona_ids: tuple[str, ...] = ()) -> None:
     await sign_in.check(_person())
     await lab.compare(await assembly.running(), _person(), text, persona_ids)
+
+
+async def _test_blind() -> None:
+    await sign_in.check(_person())
+    await lab.blind_test(await assembly.running())
 
 
 async def _send_crew(text: str, persona_id: str | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from contextlib import aclosing
 from typing import Any
@@ -11,11 +12,11 @@ from chainlit.context import context
 
 from orchestra.house import Orchestra
 from orchestra.screen import history
-from orchestra.types.lab import Column, ColumnOver, ColumnText, Comparison
+from orchestra.types.lab import Column, ColumnOver, ColumnText, Comparison, ComparisonEvent
 from orchestra.types.persona import Personas
 
-COMPARE, BLIND = "compare", "blind"
-"""What the picker calls them; no persona can have these ids while they are there."""
+COMPARE, BLIND = "lab:compare", "lab:blind"
+"""Their ids in the picker; no persona's id has a colon in it."""
 _SHOW_SECONDS = 0.12
 """How often words are sent: every time, all of an element's props go with them."""
 
@@ -35,31 +36,67 @@ async def compare(
         MessageError: the message is empty or too long.
         PersonaError: a persona does not exist.
         StorageError: the answers could not be kept for a vote.
+        CancelledError: it was stopped; what there is stays on the page.
     """
-    personas = await house.conversation.personas()
-    run = context.current_run
-    element = cl.CustomElement(name="Compare", props={"question": question}, display="inline")
-    message = cl.Message("", author="Compare", parent_id=run.id if run else None)
-    await message.send()
-    shown_at = time.monotonic()
+    table = _Table(question, await house.conversation.personas())
     events = house.lab.comparer.compare(person, question, persona_ids)
-    async with aclosing(events):
-        async for event in events:
-            match event:
-                case Comparison():
-                    element.props |= _props(event, personas)
-                case ColumnText():
-                    _column(element, event.key)["reply"] += event.text
-                case ColumnOver():
-                    _column(element, event.column.key).update(_over(event.column))
-            hurries = not isinstance(event, ColumnText)
-            if hurries or time.monotonic() - shown_at >= _SHOW_SECONDS:
-                shown_at = time.monotonic()
-                await _show(element, message.id)
-    element.props["over"] = True
-    await _show(element, message.id)
-    history.current().keep_element(element.to_dict())
-    await _finish()
+    try:
+        async with aclosing(events):
+            async for event in events:
+                await table.show(event)
+    except asyncio.CancelledError:
+        await table.end("stopped")
+        raise
+    await table.end()
+
+
+class _Table:
+    """Columns on the page, which fill as the words come."""
+
+    def __init__(self, question: str, personas: Personas) -> None:
+        run = context.current_run
+        self._personas = personas
+        self._element = cl.CustomElement(
+            name="Compare", props={"question": question, "columns": []}, display="inline"
+        )
+        self._message = cl.Message("", author="Compare", parent_id=run.id if run else None)
+        self._shown_at = 0.0
+
+    async def show(self, event: ComparisonEvent) -> None:
+        """Show what happened; words at most every tenth of a second or so."""
+        match event:
+            case Comparison():
+                if not self._element.props["columns"]:
+                    await self._message.send()
+                self._element.props |= _props(event, self._personas)
+            case ColumnText():
+                self._column(event.key)["reply"] += event.text
+                if time.monotonic() - self._shown_at < _SHOW_SECONDS:
+                    return
+            case ColumnOver():
+                self._column(event.column.key).update(_over(event.column))
+        await self._send()
+
+    async def end(self, early: str = "") -> None:
+        """Show, and keep, what there is; columns that were not over say how they ended."""
+        for column in self._element.props["columns"]:
+            if early and column["seconds"] is None and not column["error"]:
+                column["error"] = f"{column['reply']} ({early})".strip()
+        self._element.props["over"] = not early
+        await self._send()
+        history.current().keep_element(self._element.to_dict())
+        await _finish()
+
+    def _column(self, key: str) -> dict[str, Any]:
+        columns: list[dict[str, Any]] = self._element.props["columns"]
+        return next(one for one in columns if one["key"] == key)
+
+    async def _send(self) -> None:
+        """Send the element as it is now, without the file that Chainlit would write for it."""
+        self._shown_at = time.monotonic()
+        self._element.for_id = self._message.id
+        self._element.chainlit_key = self._element.id
+        await context.emitter.send_element(self._element.to_dict())
 
 
 async def blind_test(house: Orchestra) -> None:
@@ -99,15 +136,3 @@ def _props(comparison: Comparison, personas: Personas) -> dict[str, Any]:
 
 def _over(column: Column) -> dict[str, Any]:
     return {"reply": column.reply, "error": column.error, "seconds": column.seconds}
-
-
-def _column(element: cl.CustomElement, key: str) -> dict[str, Any]:
-    columns: list[dict[str, Any]] = element.props["columns"]
-    return next(one for one in columns if one["key"] == key)
-
-
-async def _show(element: cl.CustomElement, message_id: str) -> None:
-    """Send an element as it is now, without the file that Chainlit would write for it."""
-    element.for_id = message_id
-    element.chainlit_key = element.id
-    await context.emitter.send_element(element.to_dict())

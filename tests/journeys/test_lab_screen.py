@@ -79,6 +79,17 @@ def test_one_that_fails_says_so_and_one_can_be_asked_twice(page, shared_model):
     expect(again.nth(1)).to_contain_text(SAID["Karen"])
 
 
+def test_a_comparison_that_is_stopped_says_so(page, shared_model):
+    shared_model.always(Reply("One word after the other comes here", pause_seconds=0.3))
+    pick(page, "Compare")
+    send(page, "Should we open a second shop?")
+    expect(page.locator(".orchestra-columns article").first).to_contain_text("One word")
+    page.locator("#stop-button").click()
+    expect(page.locator(".orchestra-columns [role=alert]")).to_have_count(3)
+    expect(page.locator(".orchestra-columns [role=alert]").first).to_contain_text("(stopped)")
+    expect(page.get_by_role("button", name="A tie")).to_be_hidden()
+
+
 def test_the_page_learns_who_wrote_it_after_the_guess_alone(page, product, shared_model):
     shared_model.choose(everybody())
     heard = []
