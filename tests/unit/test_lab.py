@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from orchestra.cli import app
+from orchestra.errors import EvaluationError
 from orchestra.lab import hygiene
 from orchestra.lab.distinctiveness import attributed, p_value, separation, share, slope
 from orchestra.lab.expression import markers
@@ -247,3 +250,37 @@ def test_the_gate_stops_voices_that_are_set_phrases():
 def test_the_questions_are_many_and_each_is_asked_once():
     assert len(set(QUESTIONS)) == 40
     assert len(set(TALK)) == 16
+
+
+@pytest.fixture
+def gated(tmp_path):
+    """Run `lab gate` on two files; returns exit code, output, error."""
+
+    def run(baseline, now):
+        for name, content in (("a.json", baseline), ("b.json", now)):
+            if content is not None:
+                text = content if isinstance(content, str) else content.model_dump_json()
+                (tmp_path / name).write_text(text, encoding="utf-8")
+        paths = ["--baseline", str(tmp_path / "a.json"), "--now", str(tmp_path / "b.json")]
+        return CliRunner().invoke(app, ["lab", "gate", *paths])
+
+    return run
+
+
+def test_the_gates_command_says_who_lost_what_and_fails(gated):
+    done = gated(figures(0.9), figures(0.5))
+    assert done.exit_code == 1
+    assert "FAILED" in done.stdout
+    assert "Karen: told to be itself, 90% before, 50% now" in done.stdout
+    passed = gated(figures(0.9), figures(0.9))
+    assert (passed.exit_code, passed.stdout.split(";")[0]) == (0, "PASSED")
+
+
+@pytest.mark.parametrize(
+    ("baseline", "told"),
+    [(None, "cannot be read"), ("{}", "is no metrics.json"), ("Hi", "is no metrics.json")],
+)
+def test_a_gate_without_a_baseline_is_an_error(gated, baseline, told):
+    done = gated(baseline, figures(0.9))
+    assert isinstance(done.exception, EvaluationError)
+    assert told in str(done.exception)

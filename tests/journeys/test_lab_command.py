@@ -1,0 +1,85 @@
+"""`orchestra lab run` as a process of its own, on a scripted model with three voices."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+
+import pytest
+
+from orchestra.lab.questions import QUESTIONS
+from tests.conftest import clean_env, seed_cache
+from tests.doubles.llm import Reply
+from tests.doubles.voices import own_manner, speaking
+
+pytestmark = pytest.mark.timeout(180)
+
+
+@pytest.fixture
+def lab(model, example_vectors, tmp_path):
+    """Run `orchestra lab …` on the scripted model."""
+    seed_cache(example_vectors, tmp_path / "data")
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, "-m", "orchestra", "lab", *arguments],
+            env={
+                **clean_env(),
+                "ORCHESTRA_DATA_DIR": str(tmp_path / "data"),
+                "OPENAI_BASE_URL": model.base_url,
+                "OPENAI_API_KEY": "test-key",
+                "ORCHESTRA_MODEL": "scripted",
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=170,
+            check=False,
+        )
+
+    return run
+
+
+def test_a_run_is_reported_in_full_and_goes_on_where_it_stopped(lab, model, tmp_path):
+    questions = tmp_path / "questions.jsonl"
+    lines = [json.dumps({"text": one}) for one in QUESTIONS[:8]]
+    questions.write_text("\n".join(lines), encoding="utf-8")
+    options = ("run", "--questions", str(questions), "--out", "report", "--no-talk", "--json")
+    model.enqueue(*[Reply(status=400)] * 60)  # enough for both tries of many
+    model.choose(speaking(random.Random(1), own_manner))  # noqa: S311  # the same every time
+    broken = lab(*options)
+    assert broken.returncode == 1
+    assert "run the same command again" in broken.stderr
+    kept = (tmp_path / "report" / "replies.jsonl").read_text(encoding="utf-8").splitlines()
+    assert 0 < len(kept) < 72
+    asked = len(model.asked)
+    done = lab(*options)
+    assert done.returncode == 0, done.stderr
+    assert len(model.asked) - asked == 72 - len(kept)
+    metrics = json.loads(done.stdout)
+    assert set(metrics) >= {
+        "attribution_accuracy",
+        "chance",
+        "ci95",
+        "p_value",
+        "separation_ratio",
+        "control_accuracy",
+        "confusion",
+        "per_persona",
+        "trait_readback",
+    }
+    assert set(metrics["per_persona"]) == {"cherry", "karen", "sophia"}
+    assert metrics["attribution_accuracy"] > 0.8
+    assert json.loads((tmp_path / "report" / "metrics.json").read_text("utf-8")) == metrics
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "8 questions are few" in page
+    assert QUESTIONS[0] in page
+
+
+def test_a_file_without_questions_is_an_error(lab, tmp_path):
+    (tmp_path / "none.jsonl").write_text("\n", encoding="utf-8")
+    done = lab("run", "--questions", "none.jsonl", "--out", "report")
+    assert done.returncode == 1
+    assert "none.jsonl holds no questions" in done.stderr
