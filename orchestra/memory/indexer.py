@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from orchestra.errors import StorageError
-from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.llm.embedding import Embedder
+from orchestra.llm.encoder import Vectors
 from orchestra.memory.records import MemoryRecords
 from orchestra.memory.shelf import Shelf, Shelves
 from orchestra.memory.vectors import VectorStore

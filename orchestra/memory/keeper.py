@@ -8,7 +8,8 @@ import numpy as np
 
 from orchestra.database import now
 from orchestra.errors import MemoryNotFoundError, StorageError
-from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.llm.embedding import Embedder
+from orchestra.llm.encoder import Vectors
 from orchestra.memory.indexer import Indexer
 from orchestra.memory.ranking import score, terms_of
 from orchestra.memory.records import MemoryRecords

@@ -11,7 +11,8 @@ from weakref import WeakValueDictionary
 import numpy as np
 import numpy.typing as npt
 
-from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.llm.embedding import Embedder
+from orchestra.llm.encoder import Vectors
 from orchestra.memory.ranking import Chain
 from orchestra.memory.records import MemoryRecords
 from orchestra.memory.vectors import VectorStore

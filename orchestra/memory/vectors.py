@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from orchestra.database import now
 from orchestra.errors import StorageError
-from orchestra.llm.embedding import Vectors
+from orchestra.llm.encoder import Vectors
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI

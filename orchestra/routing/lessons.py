@@ -9,7 +9,8 @@ import numpy as np
 import sqlalchemy as sa
 
 from orchestra.database import Database, now
-from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.llm.embedding import Embedder
+from orchestra.llm.encoder import Vectors
 from orchestra.tables import lessons
 
 _KEPT_PER_USER = 200

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from orchestra.llm.embedding import Embedder, Vectors
+from orchestra.llm.embedding import Embedder
+from orchestra.llm.encoder import Vectors
 from orchestra.routing.addressing import addressed, has_no_subject, refers_back
 from orchestra.routing.lessons import Lesson, Lessons
 from orchestra.routing.subjects import Floats, SubjectClassifier, SubjectExamples

@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 
-from orchestra.llm import embedded, merging
-from orchestra.llm.embedded import ADAPTER, ADAPTER_SCALE, EmbeddedServer, _weights
+from orchestra.llm import embedded, made_once
+from orchestra.llm.embedded import ADAPTER, ADAPTER_SCALE, EmbeddedServer, packaged_weights
 from orchestra.llm.merging import merged_weights
 
 gguf = pytest.importorskip("gguf")
@@ -14,18 +14,18 @@ gguf = pytest.importorskip("gguf")
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(merging, "user_cache_path", lambda _name: tmp_path / "cache")
+    monkeypatch.setattr(made_once, "user_cache_path", lambda _name: tmp_path / "cache")
     return tmp_path / "cache"
 
 
 @pytest.mark.embedded
 @pytest.mark.timeout(120)
 def test_the_merged_matrices_are_the_weights_plus_the_adapters_share(cache):
-    path = merged_weights(_weights(), ADAPTER, ADAPTER_SCALE)
+    path = merged_weights(packaged_weights(), ADAPTER, ADAPTER_SCALE)
     made_at = path.stat().st_mtime_ns
-    assert merged_weights(_weights(), ADAPTER, ADAPTER_SCALE).stat().st_mtime_ns == made_at
+    assert merged_weights(packaged_weights(), ADAPTER, ADAPTER_SCALE).stat().st_mtime_ns == made_at
     assert not list(cache.glob("*.part"))
-    base, merged, adapter = (gguf.GGUFReader(one) for one in (_weights(), path, ADAPTER))
+    base, merged, adapter = (gguf.GGUFReader(one) for one in (packaged_weights(), path, ADAPTER))
     halves = {one.name: one for one in adapter.tensors}
     assert [one.name for one in merged.tensors] == [one.name for one in base.tensors]
     for before, after in list(zip(base.tensors, merged.tensors, strict=True))[:12]:
@@ -41,7 +41,7 @@ def test_the_merged_matrices_are_the_weights_plus_the_adapters_share(cache):
 def test_a_cache_that_cannot_be_written_leaves_the_voices_to_the_adapter(cache, caplog):
     cache.write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
-        assert merged_weights(_weights(), ADAPTER, ADAPTER_SCALE) is None
+        assert merged_weights(packaged_weights(), ADAPTER, ADAPTER_SCALE) is None
     assert "slower without it" in caplog.text
 
 
