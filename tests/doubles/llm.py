@@ -33,6 +33,8 @@ class Reply:
     """Words after which the stream breaks off."""
     hang_after: int | None = None
     """Words after which nothing more comes; 0: not even the first."""
+    until: threading.Event | None = None
+    """Set by a test: the rest comes after all."""
     pause_seconds: float = 0.0
     """Between words."""
     refuses: str = ""
@@ -116,7 +118,7 @@ class ModelServer(Served):
         if reply.tools:
             return StreamingResponse(_calls(reply), media_type="text/event-stream")
         if reply.hang_after == 0:
-            await self._hang()
+            await self._hang(reply)
         return StreamingResponse(self._stream(reply), media_type="text/event-stream")
 
     def _next(self, body: dict[str, Any]) -> Reply:
@@ -135,7 +137,7 @@ class ModelServer(Served):
                 if number == reply.cut_after:
                     return
                 if number == reply.hang_after:
-                    await self._hang()
+                    await self._hang(reply)
                 yield _chunk({"content": word if number == 0 else f" {word}"})
                 await asyncio.sleep(reply.pause_seconds)
         except asyncio.CancelledError:
@@ -150,8 +152,9 @@ class ModelServer(Served):
         yield f"data: {json.dumps({**_HEAD, 'choices': [], 'usage': usage})}\n\n"
         yield "data: [DONE]\n\n"
 
-    async def _hang(self) -> None:
-        while not self.released.is_set():
+    async def _hang(self, reply: Reply) -> None:
+        goes_on = reply.until or self.released
+        while not (goes_on.is_set() or self.released.is_set()):
             await asyncio.sleep(0.05)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -53,21 +54,25 @@ _DULL = frozenset(
 
 
 def speaking(
-    numbers: random.Random, manner: Callable[[str], tuple[str, ...]], *, catchphrases: bool = False
+    manner: Callable[[str], tuple[str, ...]], *, seed: int = 5, catchphrases: bool = False
 ) -> Callable[[dict[str, Any]], Reply]:
     """Answer in somebody's manner about the question's own words.
 
     Args:
-        numbers: Which of the sentences.
         manner: Sentences of whoever is named, '' for nobody.
+        seed: Decides which of the sentences, with what was asked and how often it was: the order
+            in which questions come, several at a time, decides nothing.
         catchphrases: Whether each also says what only it says.
     """
+    times: Counter[str] = Counter()
 
     def choose(body: dict[str, Any]) -> Reply:
         system = body["messages"][0]["content"]
         who = next((name for name in MANNERS if f"You are {name}" in system), "")
         asked = re.findall(r"<message>(.*?)</message>", body["messages"][-1]["content"], re.S)
         question = asked[0] if asked else body["messages"][-1]["content"]
+        times[f"{who} {question}"] += 1
+        numbers = random.Random(f"{seed} {times[f'{who} {question}']} {who} {question}")  # noqa: S311
         said = re.findall(r"[a-z]{4,}", question.lower())
         words = [*(word for word in said if word not in _DULL), "question", "matter", "reason"][:6]
         pairs = [" ".join(words[place : place + 2]) for place in range(len(words) - 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
 from contextlib import contextmanager
 
@@ -162,9 +163,11 @@ def test_words_of_agents_come_one_by_one_and_the_chat_goes_on_meanwhile(desktop,
 
 
 def test_a_reload_and_a_second_page_show_a_running_task_where_it_is(desktop, shared_model):
+    seen = threading.Event()
+
     def choose(body):
         if kind_of(body).startswith("work of Lead"):
-            return Reply("word " * 400, pause_seconds=0.02)
+            return Reply("word " * 40, hang_after=20, until=seen)
         return agreeable(body)
 
     shared_model.choose(choose)
@@ -177,6 +180,7 @@ def test_a_reload_and_a_second_page_show_a_running_task_where_it_is(desktop, sha
     for one in (desktop, second):
         expect(step(one, "Karen's crew on project: at work")).to_be_visible()
         expect(step(one, "plan: approved")).to_be_visible()
+    seen.set()
     for one in (desktop, second):
         expect(step(one, "Karen's crew on project: done after")).to_be_visible()
         expect(one.locator("[data-step-type='assistant_message']")).to_have_count(1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 
@@ -48,7 +47,7 @@ def test_a_run_is_reported_in_full_and_goes_on_where_it_stopped(lab, model, tmp_
     questions.write_text("\n".join(lines), encoding="utf-8")
     options = ("run", "--questions", str(questions), "--out", "report", "--no-talk", "--json")
     model.enqueue(*[Reply(status=400)] * 60)  # enough for both tries of many
-    model.choose(speaking(random.Random(1), own_manner))  # noqa: S311  # the same every time
+    model.choose(speaking(own_manner, seed=1))
     broken = lab(*options)
     assert broken.returncode == 1
     assert "run the same command again" in broken.stderr

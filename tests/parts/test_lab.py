@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 
@@ -18,7 +17,9 @@ from tests.doubles.llm import Reply
 from tests.doubles.voices import MANNERS, NEUTRAL, nobodys_manner, own_manner, speaking
 
 FEW = QUESTIONS[:12]
-SOME = QUESTIONS[:32]
+SOME = QUESTIONS[:24]
+
+pytestmark = pytest.mark.timeout(180)  # some hundred replies each, and their vectors
 
 
 @pytest.fixture
@@ -45,14 +46,14 @@ def spoken(model):
     """Let the model speak in somebody's manner."""
 
     def begin(manner, *, catchphrases=False, seed=5):
-        numbers = random.Random(seed)  # noqa: S311  # the same ones every time
-        model.choose(speaking(numbers, manner, catchphrases=catchphrases))
+        model.choose(speaking(manner, seed=seed, catchphrases=catchphrases))
 
     return begin
 
 
 async def test_three_voices_are_told_apart_and_one_model_without_is_not(house, spoken):
-    spoken(own_manner)
+    # The model alone is told apart by chance alone: its interval leaves 50 % with one seed in 30.
+    spoken(own_manner, seed=1)
     metrics, samples = await measured(house, talk=TALK)
     assert metrics.distinct, metrics.bars
     assert metrics.attribution_accuracy > 0.9
