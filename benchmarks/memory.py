@@ -19,13 +19,15 @@ import numpy.typing as npt
 
 from benchmarks.house import messages, opened
 from benchmarks.table import Row, show, spread
-from orchestra.conversation import RECALL_LIMIT, Conversation
+from orchestra.conversation import Conversation
 from orchestra.database import now
 from orchestra.evaluation import measure_recall, read_locomo
 from orchestra.house import Orchestra
 from orchestra.llm.chat import Reply
-from orchestra.llm.embedding import Vectors
+from orchestra.llm.encoder import Vectors
+from orchestra.memory.keeper import RECALL_LIMIT
 from orchestra.prompts.compose import FullComposer
+from orchestra.replying import Replies
 from orchestra.routing.router import Router
 from orchestra.routing.subjects import read_examples
 from orchestra.types.conversation import Message, Prompt
@@ -113,9 +115,8 @@ def _conversation(orchestra: Orchestra, model: _Curt) -> Conversation:
     settings = orchestra.settings
     examples = read_examples(settings.personas_dir / "domains.yaml")
     router = Router(examples, orchestra.embedder, orchestra.lessons, settings.data_dir)
-    return Conversation(
-        orchestra.roster, orchestra.embedder, router, orchestra.memory, FullComposer(), model
-    )
+    replies = Replies(FullComposer(), model, orchestra.embedder, orchestra.memory)
+    return Conversation(orchestra.roster, orchestra.embedder, router, orchestra.memory, replies)
 
 
 async def _fill(orchestra: Orchestra) -> None:

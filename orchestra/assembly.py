@@ -35,6 +35,7 @@ from orchestra.personas.editor import Editor
 from orchestra.personas.history import PersonaHistory
 from orchestra.personas.statistics import Statistics
 from orchestra.prompts.compose import Composer, Turn
+from orchestra.replying import Replies
 from orchestra.routing.lessons import Lessons
 from orchestra.routing.router import Router
 from orchestra.routing.subjects import read_examples
@@ -109,7 +110,12 @@ async def open_orchestra(
             webhook=webhook_of(settings, roster),
             speaker=speaker,
             conversation=Conversation(
-                roster, embedder, router, memory, composer, speaker, settings.message_limit
+                roster,
+                embedder,
+                router,
+                memory,
+                Replies(composer, speaker, embedder, memory),
+                settings.message_limit,
             ),
         )
         if in_advance:

@@ -17,12 +17,13 @@ from contextlib import aclosing
 from orchestra import metrics
 from orchestra.database import now
 from orchestra.errors import LLMReplyError, MessageError, StorageError
-from orchestra.llm.chat import Reply, Speaker
+from orchestra.llm.chat import Reply
 from orchestra.llm.embedding import Embedder
 from orchestra.memory.importance import importance_of
-from orchestra.memory.keeper import MemoryKeeper
+from orchestra.memory.keeper import RECALL_LIMIT, MemoryKeeper
 from orchestra.personas.roster import Roster
-from orchestra.prompts.compose import HISTORY_LIMIT, Composer, Turn
+from orchestra.prompts.compose import HISTORY_LIMIT, Turn
+from orchestra.replying import Replies
 from orchestra.routing.addressing import has_no_subject
 from orchestra.routing.router import Router
 from orchestra.types.conversation import (
@@ -32,7 +33,6 @@ from orchestra.types.conversation import (
     Exchange,
     Memory,
     Message,
-    Prompt,
     Recalled,
     Route,
     Routed,
@@ -43,7 +43,6 @@ from orchestra.types.persona import Persona, Personas
 
 log = logging.getLogger(__name__)
 
-RECALL_LIMIT = 3
 _CONVERSATIONS_IN_MEMORY = 2000
 _CUT = "The reply reached its limit of length. Write 'go on', or set longer answers."
 
@@ -51,31 +50,29 @@ _CUT = "The reply reached its limit of length. Write 'go on', or set longer answ
 class Conversation:
     """Answers messages, one turn at a time."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # the parts of a turn, in order of use
+    def __init__(
         self,
         roster: Roster,
         embedder: Embedder,
         router: Router,
         memory: MemoryKeeper,
-        composer: Composer,
-        speaker: Speaker,
+        replies: Replies,
         message_limit: int = 20_000,
     ) -> None:
         self._roster = roster
         self._embedder = embedder
         self._router = router
         self._memory = memory
-        self._composer = composer
-        self._speaker = speaker
+        self._replies = replies
         self._message_limit = message_limit
         self._recent: OrderedDict[tuple[str, str], deque[Exchange]] = OrderedDict()
-        self._reported: dict[str, str] = {}
 
     async def answer(self, message: Message) -> AsyncGenerator[Event, None]:
         """Answer one message: yields Routed, Recalled, Delta…, Answered.
 
-        Closing the generator stops the model. What was stopped or failed is not remembered; what
-        was Answered is, and survives a crash from then on.
+        A Consulted comes among the Deltas where the persona asked a colleague. Closing the
+        generator stops the model. What was stopped or failed is not remembered; what was Answered
+        is, and survives a crash from then on.
 
         Raises:
             MessageError: the message is empty or too long.
@@ -126,16 +123,18 @@ class Conversation:
             max_tokens=message.max_tokens,
             instructions=message.instructions,
             revisable=message.revisable,
+            briefing=message.briefing,
+            colleagues=_colleagues(message, persona, personas),
         )
-        prompt = self._composer.compose(turn)
-        self._report_unknown(prompt, persona)
         reply, first_token_ms = Reply(), None
-        async with aclosing(self._speaker.stream(prompt, reply)) as pieces:
+        async with aclosing(self._replies.reply(turn, message.user_id, reply)) as pieces:
             async for piece in pieces:
                 first_token_ms = first_token_ms or watch.elapsed_ms()
-                yield Delta(text=piece)
+                yield Delta(text=piece) if isinstance(piece, str) else piece
         if not reply.text.strip():
-            problem = f"{self._speaker.name} sent an empty reply. Try again, or allow a longer one."
+            problem = (
+                f"{self._replies.model} sent an empty reply. Try again, or allow a longer one."
+            )
             raise LLMReplyError(problem)
         memory_id, notes = await self._remember(message, route, text, reply.text)
         yield Answered(
@@ -150,7 +149,8 @@ class Conversation:
                 total=watch.elapsed_ms(),
             ),
             usage=reply.usage,
-            model=self._speaker.name,
+            model=self._replies.model,
+            revision=persona.revision,
             finished=reply.finished,
             memory_id=memory_id,
             notes=notes if _ends_whole(reply) else (*notes, _CUT),
@@ -228,13 +228,6 @@ class Conversation:
             raise MessageError(message)
         return clean
 
-    def _report_unknown(self, prompt: Prompt, persona: Persona) -> None:
-        """Say once, per revision of a persona, which of its placeholders nobody fills."""
-        if prompt.unknown_placeholders and self._reported.get(persona.id) != persona.revision:
-            self._reported[persona.id] = persona.revision
-            names = ", ".join(f"[{name}]" for name in prompt.unknown_placeholders)
-            log.warning("%s's template has %s, which nobody fills", persona.name, names)
-
     async def _history(self, message: Message) -> Sequence[Exchange]:
         """The conversation so far, oldest first: given, at hand, or from the memories."""
         if message.history is not None:
@@ -286,6 +279,13 @@ class Conversation:
         except StorageError as exc:
             log.error("An answer was given but not remembered: %s", exc)  # noqa: TRY400  # foreseen: the message says it all
             return None, (f"This answer will not be remembered. {exc}",)
+
+
+def _colleagues(message: Message, persona: Persona, personas: Personas) -> tuple[Persona, ...]:
+    """Whom the persona may ask: not at a table, where all speak, nor for a program's own form."""
+    if message.briefing or message.instructions:
+        return ()
+    return tuple(one for one in personas.members if one.id != persona.id)
 
 
 def _ends_whole(reply: Reply) -> bool:

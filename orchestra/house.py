@@ -25,6 +25,7 @@ from orchestra.personas.history import PersonaHistory
 from orchestra.personas.roster import Roster
 from orchestra.personas.statistics import Statistics
 from orchestra.personas.webhook import Webhook
+from orchestra.roundtable import RoundTable
 from orchestra.routing.lessons import Lessons
 from orchestra.settings import Settings
 from orchestra.types.status import PartStatus
@@ -60,6 +61,11 @@ class Orchestra:
     _status: list[PartStatus] = field(default_factory=list)
     _looked_at: float | None = None
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def table(self) -> RoundTable:
+        """Everybody on one question."""
+        return RoundTable(self.conversation)
 
     @property
     def is_warm(self) -> bool:

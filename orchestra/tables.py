@@ -24,6 +24,7 @@ memories = sa.Table(
     sa.Column("importance", sa.Float, nullable=False),
     sa.Column("pinned", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("times", sa.Integer, nullable=False, server_default="1"),
+    sa.Column("rejected", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", _UTC, nullable=False),
     sa.Column("indexed", sa.Boolean, nullable=False, server_default=sa.false()),
     # With all that an owner's version is counted from: no row has to be read for it.
@@ -35,7 +36,8 @@ memories = sa.Table(
 """What each persona decided for each person.
 
 `number` is never used twice. `day` is the date in words and `scope` one word for the owner: both
-are searched as text. `indexed` says whether the vectors know the row.
+are searched as text. `indexed` says whether the vectors know the row; one that its person
+`rejected` is not recalled.
 """
 
 forgotten = sa.Table(
@@ -121,8 +123,15 @@ feedbacks = sa.Table(
     sa.Column("value", sa.Integer, nullable=False),
     sa.Column("comment", sa.Text),
     sa.Column("created_at", _UTC, nullable=False),
+    sa.Column("domain", sa.String(80)),
+    sa.Column("revision", sa.String(12)),
+    sa.Column("memory_id", sa.String(36)),
+    sa.Column("answer_id", sa.String(36)),
 )
-"""Thumbs, up (1) or down (0), each for one answer."""
+"""Thumbs, up (1) or down (0), each for one answer: of whom, on what, and how it is remembered.
+
+`step_id` is what the page named: the answer's step, `answer_id`, or the turn around it.
+"""
 
 _SCORES = (
     "openness",

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import uuid
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.api.caller import CallerOf, House
-from orchestra.api.wire import sse
-from orchestra.errors import OrchestraError
-from orchestra.types.conversation import Event, Message, ReplyLength
-
-log = logging.getLogger(__name__)
+from orchestra.api.wire import EventT, told
+from orchestra.types.conversation import Message, ReplyLength
 
 router = APIRouter(prefix="/api/v1", tags=["chat"])
 
@@ -41,7 +35,8 @@ class ChatRequest(BaseModel):
 async def chat(request: ChatRequest, house: House, caller: CallerOf) -> StreamingResponse:
     """Answer a message: events `routed`, `recalled`, `delta`…, `answered`, or `error`.
 
-    What was wrong with the request itself is told by the status; after that, by an `error` event.
+    A `consulted` comes among the deltas where the persona asked a colleague. What was wrong with
+    the request itself is told by the status; after that, by an `error` event.
     """
     message = Message(
         text=request.message,
@@ -51,21 +46,35 @@ async def chat(request: ChatRequest, house: House, caller: CallerOf) -> Streamin
         temperature=request.temperature,
         length=request.length,
     )
-    events = house.conversation.answer(message)
+    return await _streamed(house.conversation.answer(message))
+
+
+class TableRequest(BaseModel):
+    """One question for everybody."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    message: str = Field(description="What they are to decide.")
+    user: str | None = Field(None, description="Whose memory is used; ignored when signed in.")
+    conversation: str | None = Field(None, max_length=200, description="As in a chat.")
+    length: ReplyLength = "medium"
+
+
+@router.post("/roundtable", response_class=StreamingResponse)
+async def round_table(request: TableRequest, house: House, caller: CallerOf) -> StreamingResponse:
+    """Let everybody speak on a question in turn: `seat` and the events of a chat, for each.
+
+    Who fails is told by `seatempty`, and the others go on; the last seat decides.
+    """
+    message = Message(
+        text=request.message,
+        user_id=caller.acting_for(request.user),
+        conversation_id=request.conversation or str(uuid.uuid4()),
+        length=request.length,
+    )
+    return await _streamed(house.table.hold(message))
+
+
+async def _streamed(events: AsyncGenerator[EventT, None]) -> StreamingResponse:
     first = await anext(events)
-    return StreamingResponse(_wire(first, events), media_type="text/event-stream")
-
-
-async def _wire(first: Event, rest: AsyncGenerator[Event, None]) -> AsyncGenerator[str, None]:
-    yield sse(type(first).__name__.lower(), first.model_dump_json())
-    try:
-        async with aclosing(rest):
-            async for event in rest:
-                yield sse(type(event).__name__.lower(), event.model_dump_json())
-    except OrchestraError as exc:
-        yield sse("error", json.dumps({"error": type(exc).__name__, "detail": str(exc)}))
-    except Exception:
-        error_id = uuid.uuid4().hex[:8]
-        log.exception("Error %s in a stream of events", error_id)
-        detail = f"Something went wrong here that was not foreseen. Error id: {error_id}."
-        yield sse("error", json.dumps({"error": "InternalError", "detail": detail}))
+    return StreamingResponse(told(first, events), media_type="text/event-stream")

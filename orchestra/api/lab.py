@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
 from http import HTTPStatus
 from typing import Annotated, Literal
 
@@ -14,19 +12,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra.api.caller import CallerOf, House
-from orchestra.api.wire import sse
-from orchestra.errors import OrchestraError
+from orchestra.api.wire import told
 from orchestra.lab.comparing import LONGEST_QUESTION
 from orchestra.types.lab import (
     BlindScore,
-    ColumnOver,
-    ColumnText,
     Comparison,
-    ComparisonEvent,
     Guessed,
     Trial,
 )
-from orchestra.types.persona import Persona
 
 router = APIRouter(prefix="/api/v1/lab", tags=["lab"])
 
@@ -58,58 +51,18 @@ class Guess(BaseModel):
     persona: str
 
 
-class Candidate(BaseModel):
-    """Somebody whose answer it can be, or who is compared."""
-
-    id: str
-    name: str
-    role: str
-    accent: str
-    avatar: str
-    traits: dict[str, float]
-
-
-@router.get("/personas")
-async def candidates(house: House, caller: CallerOf) -> list[Candidate]:
-    """Who can be compared and guessed."""
-    del caller
-    return [_candidate(one) for one in (await house.roster.current()).members]
-
-
 @router.post("/compare", response_model=None)
 async def compare(
     question: Question, house: House, caller: CallerOf, user: User = None
 ) -> StreamingResponse:
-    """Let everybody answer at once: events `comparison, text, column, compared`, or `error`."""
+    """Let everybody answer at once: `comparison, columntext…, columnover…, comparison`, or `error`.
+
+    The last one is the first with the answers in it, as it can be voted on.
+    """
     tester = caller.acting_for(user)
     events = house.lab.comparer.compare(tester, question.message.strip(), question.personas)
     first = await anext(events)  # an unknown persona is an error, not a stream
-    return StreamingResponse(_told(first, events), media_type="text/event-stream")
-
-
-async def _told(
-    first: ComparisonEvent, events: AsyncGenerator[ComparisonEvent, None]
-) -> AsyncGenerator[str, None]:
-    yield sse("comparison", first.model_dump_json())
-    try:
-        async with aclosing(events):
-            async for event in events:
-                yield sse(_NAMES[type(event)], event.model_dump_json())
-    except OrchestraError as exc:
-        yield sse("error", Problem(detail=str(exc)).model_dump_json())
-
-
-class Problem(BaseModel):
-    """What went wrong, in words."""
-
-    detail: str
-
-
-_NAMES: dict[type[ComparisonEvent], str] = {
-    ColumnText: "text",
-    ColumnOver: "column",
-    Comparison: "compared",
-}
+    return StreamingResponse(told(first, events), media_type="text/event-stream")
 
 
 @router.get("/comparisons/{comparison}")
@@ -173,15 +126,4 @@ async def export(house: House, caller: CallerOf, user: User = None) -> Response:
         text.getvalue(),
         media_type="text/csv",
         headers={"content-disposition": "attachment; filename=blind-test.csv"},
-    )
-
-
-def _candidate(persona: Persona) -> Candidate:
-    return Candidate(
-        id=persona.id,
-        name=persona.name,
-        role=persona.role,
-        accent=persona.accent,
-        avatar=persona.avatar,
-        traits=persona.traits.model_dump(),
     )

@@ -86,5 +86,6 @@ def listed(memory: Memory) -> dict[str, Any]:
         "when": memory.when.isoformat(),
         "pinned": memory.pinned,
         "times": memory.times,
+        "rejected": memory.rejected,
         **({"score": memory.score} if memory.score is not None else {}),
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,7 +14,7 @@ from orchestra.cli.command import AsJson, UserName, json_lines, with_house
 
 if TYPE_CHECKING:
     from orchestra.house import Orchestra
-    from orchestra.types.conversation import Answered
+    from orchestra.types.conversation import Answered, TableEvent
 
 
 log = logging.getLogger(__name__)
@@ -22,24 +23,61 @@ log = logging.getLogger(__name__)
 def ask(
     message: str,
     persona: Annotated[str | None, typer.Option(help="Who answers; default: the router.")] = None,
+    round_table: Annotated[
+        bool, typer.Option("--round-table", help="Everybody answers in turn; the last one decides.")
+    ] = False,
     user: UserName = "local",
     as_json: AsJson = False,
 ) -> None:
     """Ask a question; the answer streams to stdout."""
-    from orchestra.types.conversation import Answered, Delta, Message
+    from orchestra.types.conversation import Message
 
-    question = Message(text=message, user_id=user, persona_id=persona, revisable=False)
+    if round_table and persona is not None:
+        usage = "At a round table everybody answers: leave out --persona or --round-table."
+        raise typer.BadParameter(usage)
+    question = Message(
+        text=message,
+        user_id=user,
+        persona_id=persona,
+        conversation_id=str(uuid.uuid4()) if round_table else None,
+        revisable=False,
+    )
 
     async def run(house: Orchestra) -> None:
-        async for event in house.conversation.answer(question):
-            if isinstance(event, Delta) and not as_json:
-                print(event.text, end="", flush=True)
-            if isinstance(event, Answered):
-                print(json.dumps(_answer(event), ensure_ascii=False) if as_json else "")
-                for note in event.notes:
-                    log.warning("%s", note)
+        journey = house.table.hold if round_table else house.conversation.answer
+        async for event in journey(question):
+            (_tell_as_json if as_json else _tell)(event)
 
     with_house(run, warm=True)
+
+
+def _tell(event: TableEvent) -> None:
+    """Print an event as it comes, for people."""
+    from orchestra.types.conversation import Answered, Delta, Seat, SeatEmpty
+
+    match event:
+        case Seat():
+            print(f"{event.persona_name} {event.task}:")
+        case SeatEmpty():
+            log.warning("%s cannot answer: %s", event.persona_name, event.error)
+        case Delta():
+            print(event.text, end="", flush=True)
+        case Answered():
+            print()
+            for note in event.notes:
+                log.warning("%s", note)
+        case _:
+            pass
+
+
+def _tell_as_json(event: TableEvent) -> None:
+    """Print each answer as JSON on a line of its own."""
+    from orchestra.types.conversation import Answered, SeatEmpty
+
+    if isinstance(event, Answered):
+        print(json.dumps(_answer(event), ensure_ascii=False))
+    if isinstance(event, SeatEmpty):
+        log.warning("%s cannot answer: %s", event.persona_name, event.error)
 
 
 def route(

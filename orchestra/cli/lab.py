@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from orchestra.house import Orchestra
     from orchestra.lab.asking import Plan
-    from orchestra.types.lab import Gate, Metrics, Sample
+    from orchestra.types.lab import Feedback, Gate, Metrics, Sample
     from orchestra.types.persona import Personas
 
 app = typer.Typer(help="Measure how distinct the personas are.", no_args_is_help=True)
@@ -29,7 +29,7 @@ _REPORT = "report.html"
 
 
 @app.command()
-def run(  # the options of the command
+def run(
     out: Annotated[Path, typer.Option(help="Folder of the report; an earlier run in it goes on.")],
     questions: Annotated[
         Path | None, typer.Option(help="JSON lines, each with 'text'; default: 40 of our own.")
@@ -37,9 +37,7 @@ def run(  # the options of the command
     persona: Annotated[
         list[str] | None, typer.Option(help="Who is asked, again for each; default: everybody.")
     ] = None,
-    talk: Annotated[
-        bool, typer.Option(help="Also have a conversation of 16 turns.")
-    ] = True,  # an option
+    talk: Annotated[bool, typer.Option(help="Also have a conversation of 16 turns.")] = True,
     concurrency: Annotated[int, typer.Option(min=1, max=64, help="Questions at one time.")] = 4,
     as_json: AsJson = False,
 ) -> None:
@@ -91,6 +89,20 @@ def gate(
         raise typer.Exit(EXIT_FAILED)
 
 
+@app.command()
+def feedback(as_json: AsJson = False) -> None:
+    """Say what people liked and what they did not, by persona and subject."""
+
+    async def read(house: Orchestra) -> None:
+        found = await house.lab.feedback.read()
+        if as_json:
+            print(json.dumps(found.model_dump(mode="json"), ensure_ascii=False))
+        else:
+            _print_feedback(found)
+
+    with_house(read)
+
+
 def _chosen(personas: Personas, wanted: Sequence[str] | None) -> Personas:
     """The personas, or those of them that were named.
 
@@ -132,17 +144,23 @@ async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> l
 
 
 def _kept(path: Path) -> list[Sample]:
-    """The replies that an earlier run wrote; a last line that was cut off does not count."""
+    """The replies that an earlier run wrote; a last line that was cut off is taken away.
+
+    Raises:
+        EvaluationError: the file holds something else.
+    """
     from orchestra.types.lab import Sample
 
-    if not path.exists():
+    try:
+        *whole, cut = path.read_text(encoding="utf-8").split("\n")
+        kept = [Sample.model_validate_json(line) for line in whole]
+        if cut:  # or what is written next would stand on the same line
+            path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
+    except FileNotFoundError:
         return []
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            kept.append(Sample.model_validate_json(line))
-        except ValueError:
-            continue
+    except (OSError, ValueError) as exc:
+        message = f"{path} is not of an earlier run ({exc}). Give another --out, or remove it."
+        raise EvaluationError(message) from exc
     return kept
 
 
@@ -203,3 +221,15 @@ def _print_gate(verdict: Gate) -> None:
     print(f"{'PASSED' if verdict.passed else 'FAILED'}; changed since the baseline: {changed}")
     for drop in verdict.drops:
         print(f"     {drop.who}: {drop.what}, {drop.before:.0%} before, {drop.after:.0%} now")
+
+
+def _print_feedback(found: Feedback) -> None:
+    if not found.likings:
+        print("Nobody has given a thumb yet.")
+    for one in found.likings:
+        share = f"{one.liked.value:.0%} ({one.liked.low:.0%} to {one.liked.high:.0%})"
+        print(f"{one.persona_id} on {one.domain}: {one.up} up, {one.down} down, liked {share}")
+    for comment in found.comments:
+        thumb = "up" if comment.up else "down"
+        print(f"     {comment.persona_id}, {thumb}: {comment.comment}")
+        print(f"       on: {comment.answer}")

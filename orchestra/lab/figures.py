@@ -167,7 +167,8 @@ def _reckoned(run: _Run) -> Metrics:
     p = p_value(kernel, texts.truth, texts.questions)
     clean = hygiene([*firsts, *run.of("again")], run.personas)
     apart = _separation(run)
-    bars = bars_of(accuracy, p, hard.accuracy(), share(known, texts.questions), control)
+    without_phrases, fitting = hard.accuracy(), share(known, texts.questions)
+    bars = bars_of(accuracy, p, without_phrases, fitting, control)
     in_character = character.accuracy() if character is not None else None
     by_persona = {
         one.id: [run.plain[sample.reply] for sample in firsts if sample.persona_id == one.id]
@@ -181,9 +182,9 @@ def _reckoned(run: _Run) -> Metrics:
         attribution_accuracy=accuracy.value,
         ci95=(accuracy.low, accuracy.high),
         p_value=round(p, 4),
-        hard_masked=hard.accuracy(),
+        hard_masked=without_phrases,
         on_character=in_character,
-        question_id=share(known, texts.questions),
+        question_id=fitting,
         joint=round(float((known * told.right).mean()), 4),
         separation_ratio=apart,
         control_accuracy=control.value if control else None,

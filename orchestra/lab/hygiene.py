@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Sequence
 
+from orchestra.llm.voices import loops
 from orchestra.types.lab import Hygiene, Sample
 from orchestra.types.persona import Persona, Personas
 
@@ -13,8 +13,6 @@ _FIGURE = re.compile(r"[$€£]?\d[\d,.]*\s?%?")
 _LIST_NUMBER = re.compile(r"(?m)^\s*\d{1,2}[.)]\s")
 _PLACEHOLDER = re.compile(r"\[[A-Za-z][^\]\n]{1,40}\](?!\()")
 _SENTENCE_ENDS = (".", "!", "?", "…", '"', "”", "’", "'", ")", ":", "`")
-_LOOP_WORDS = 3
-_LOOP_TIMES = 3
 _COPIED_WORDS = 8
 
 
@@ -54,13 +52,6 @@ def invents_figures(sample: Sample) -> bool:
 def is_cut_off(sample: Sample) -> bool:
     """Whether a reply ended at the limit, in the middle of a sentence."""
     return not sample.finished and not sample.reply.rstrip().endswith(_SENTENCE_ENDS)
-
-
-def loops(text: str) -> bool:
-    """Whether three words in a row come three times."""
-    words = re.findall(r"[\w']+", text.lower())
-    runs = Counter(zip(*(words[offset:] for offset in range(_LOOP_WORDS)), strict=False))
-    return any(times >= _LOOP_TIMES for times in runs.values())
 
 
 def copies(sample: Sample, persona: Persona) -> bool:

@@ -22,7 +22,6 @@ class Said:
     text: str = ""
     finished: bool = False
     seconds: float = 0.0
-    first_token_seconds: float | None = None
 
 
 class Interviewer:
@@ -85,8 +84,6 @@ class Interviewer:
         reply, started = Reply(), time.perf_counter()
         async with aclosing(self._speaker.stream(prompt, reply)) as pieces:
             async for piece in pieces:
-                if said.first_token_seconds is None:
-                    said.first_token_seconds = time.perf_counter() - started
                 yield piece
         said.text, said.finished = reply.text.strip(), reply.finished
         said.seconds = round(time.perf_counter() - started, 3)

@@ -265,7 +265,7 @@ def defect(text: str, guard: Guard) -> str | None:
     """Name what is wrong with a reply: empty, loop, name, coarse or off topic; None if nothing."""
     if not text.strip():
         return "empty"
-    if _loops(text):
+    if loops(text):
         return "loop"
     for name, pattern in (("name", _names(guard)), ("coarse", _COARSE)):
         if pattern is not None and pattern.search(text):
@@ -290,7 +290,7 @@ def _is_enough(text: str, guard: Guard) -> bool:
 
 def _unspeakable(text: str, guard: Guard) -> bool:
     names = _names(guard)
-    return bool(_COARSE.search(text) or (names and names.search(text)) or _loops(text))
+    return bool(_COARSE.search(text) or (names and names.search(text)) or loops(text))
 
 
 def _names(guard: Guard) -> re.Pattern[str] | None:
@@ -298,7 +298,7 @@ def _names(guard: Guard) -> re.Pattern[str] | None:
     return re.compile(rf"\b({'|'.join(map(re.escape, names))})\b") if names else None
 
 
-def _loops(text: str) -> bool:
+def loops(text: str) -> bool:
     """Whether three words in a row come three times."""
     words = re.findall(r"[\w']+", text.lower())
     seen: dict[tuple[str, ...], int] = {}

@@ -21,6 +21,12 @@ from orchestra.types.memory import NOTHING, Owner, Record
 FITS = 0.30
 """Base score from which a memory bears on a message: below, it is left unsaid."""
 
+RECALL_LIMIT = 3
+"""Decisions that a turn is given."""
+
+_SPARE = 5
+"""Further ones that are looked at, in the place of those that the person rejected."""
+
 SHORTEST_TASK = 12
 """Characters; "hi" and "thanks!" are not decisions."""
 
@@ -105,14 +111,15 @@ class MemoryKeeper:
             return []
         age_days = (now().timestamp() - shelf.created_at) / 86_400
         ranked, base = score(shelf.vectors @ vector, hits, shelf.chain, age_days, shelf.pinned)
-        best = [int(index) for index in np.argsort(-ranked)[:limit] if base[index] >= at_least]
+        first = np.argsort(-ranked)[: limit + _SPARE]
+        best = [int(index) for index in first if base[index] >= at_least]
         found = await self._records.get(owner.user_id, [shelf.ids[index] for index in best])
+        standing = [index for index in best if not _is_gone(found.get(shelf.ids[index]))]
         return [
             found[shelf.ids[index]].model_copy(
                 update={"score": round(min(float(ranked[index]), 1.0), 3)}
             )
-            for index in best
-            if shelf.ids[index] in found
+            for index in standing[:limit]
         ]
 
     async def search(
@@ -209,3 +216,7 @@ class MemoryKeeper:
             StorageError: it could not be indexed.
         """
         await self._indexer.settle()
+
+
+def _is_gone(memory: Memory | None) -> bool:
+    return memory is None or memory.rejected

@@ -160,8 +160,7 @@ class MemoryRecords:
             if older is None:
                 return
             values: dict[str, Any] = {"times": memories.c.times + older.times}
-            if older.pinned:
-                values["pinned"] = True
+            values |= {name: True for name in ("pinned", "rejected") if getattr(older, name)}
             change = memories.update().where(memories.c.id == kept_id).values(**values)
             if not connection.execute(change).rowcount:
                 return  # the newer one was forgotten meanwhile: the older one stays
@@ -227,6 +226,12 @@ class MemoryRecords:
         """An insert that leaves a row alone whose id is there already."""
         dialect = sqlite_insert if self._database.is_sqlite else postgresql_insert
         return dialect(table).on_conflict_do_nothing(index_elements=["id"])
+
+
+def rejection(user_id: str, memory_id: str, *, rejected: bool) -> sa.Update:
+    """The statement that keeps a person's memory from being recalled, or lets it be again."""
+    own = (memories.c.user_id == user_id) & (memories.c.id == memory_id)
+    return memories.update().where(own).values(rejected=rejected)
 
 
 @lru_cache(maxsize=2 * (MOST_TERMS + 1))
@@ -302,4 +307,5 @@ def _memory(row: sa.Row[Any]) -> Memory:
         when=when,
         pinned=row.pinned,
         times=row.times,
+        rejected=row.rejected,
     )

@@ -63,12 +63,21 @@ class Turn:
     max_tokens: int | None = None
     instructions: str = ""
     revisable: bool = True
+    briefing: str = ""
+    """What else the persona is told of this turn, in the house's own words."""
+    colleagues: Sequence[Persona] = ()
+    """Whom it may ask, once; they are asked on a line of its own."""
     values: Mapping[str, str] | None = None
     """Further placeholders of the template, by name."""
 
 
 class Composer(Protocol):
     """Makes the prompt of one turn."""
+
+    @property
+    def lets_ask(self) -> bool:
+        """Whether its model can be told that it may ask a colleague."""
+        ...
 
     def compose(self, turn: Turn) -> Prompt:
         """Return what the model is given."""
@@ -77,6 +86,8 @@ class Composer(Protocol):
 
 class FullComposer:
     """For a real model: behaviour first, traits, backstory, all examples, then the brief."""
+
+    lets_ask = True
 
     def compose(self, turn: Turn) -> Prompt:
         """Return what the model is given."""
@@ -121,6 +132,8 @@ class SmallComposer:
     apart in 89 % of replies; line, behaviours and examples without it in 85 %.
     """
 
+    lets_ask = False
+
     def __init__(self, voices: Mapping[str, int]) -> None:
         """Prepare.
 
@@ -140,12 +153,15 @@ class SmallComposer:
                 system = " ".join([system, *behaviours(persona.traits, 3)])
             examples = persona.examples[:_SMALL_EXAMPLES]
         memory = _small_memory(turn)
+        # What it is shown of others it repeats: a briefing says what it needs of them.
+        history = () if turn.briefing else turn.history[-_SMALL_HISTORY:]
+        text = f"{turn.text}\n\n{turn.briefing}" if turn.briefing else turn.text
         turns = [
             ChatTurn(role="system", content=system),
             *_example_turns(examples),
             *memory,
-            *_history_turns(turn.history[-_SMALL_HISTORY:], persona, turn.personas),
-            ChatTurn(role="user", content=turn.text),
+            *_history_turns(history, persona, turn.personas),
+            ChatTurn(role="user", content=text),
         ]
         most_tokens, enough_words = _SMALL_LENGTHS[turn.length]
         others = (one.name for one in turn.personas.members if one.id != persona.id)
@@ -155,7 +171,7 @@ class SmallComposer:
             temperature=turn.temperature,
             voice=voice,
             guard=Guard(
-                question=turn.text,
+                question=text,
                 recalled=" ".join(one.content for one in memory),
                 forbidden_names=tuple(others),
                 revisable=turn.revisable,
@@ -214,9 +230,22 @@ def _brief(turn: Turn) -> tuple[str, tuple[str, ...]]:
 
 def _circumstances(turn: Turn) -> list[str]:
     said = [f"Today is {turn.now:%A, %d %B %Y}. {_LENGTHS[turn.length][1]}"]
+    if turn.briefing:
+        said.append(turn.briefing)
+    if turn.colleagues:
+        said.append(_asking_rule(turn.colleagues))
     if turn.instructions:
         said.append(f"The program they use adds:\n{framed('message', turn.instructions)}")
     return said
+
+
+def _asking_rule(colleagues: Sequence[Persona]) -> str:
+    known = "; ".join(f"{one.name}: {', '.join(one.domains) or one.role}" for one in colleagues)
+    return (
+        f"Where your answer hangs on what a colleague knows ({known}), you may ask one of them, "
+        f"once: end with a line of its own, '@{colleagues[0].name} your question?', and wait. "
+        "Mostly you need nobody."
+    )
 
 
 def _decisions(memories: Sequence[Memory]) -> str:

@@ -24,7 +24,7 @@ from orchestra import assembly
 from orchestra.errors import OrchestraError
 from orchestra.personas.changes import changes_between
 from orchestra.screen import crews, lab, sign_in, steps
-from orchestra.screen.composer import AUTO, prepare_composer
+from orchestra.screen.composer import AUTO, TABLE, prepare_composer
 from orchestra.screen.history import History
 from orchestra.types.conversation import Message
 from orchestra.types.persona import Personas
@@ -105,7 +105,7 @@ async def answer(message: cl.Message) -> None:
 
 async def _heard(message: cl.Message) -> None:
     picked = (message.modes or {}).get("who", AUTO)
-    persona_id = None if picked in {AUTO, lab.COMPARE, lab.BLIND} else picked
+    persona_id = None if picked in {AUTO, TABLE, lab.COMPARE, lab.BLIND} else picked
     await _attach(message.elements)
     match message.command:
         case "Memory":
@@ -119,7 +119,7 @@ async def _heard(message: cl.Message) -> None:
         case _ if picked == lab.BLIND:
             await _test_blind()
         case _:
-            await _answer(message.content, persona_id)
+            await _answer(message.content, persona_id, at_table=picked == TABLE)
 
 
 @cl.action_callback("hand_over")
@@ -176,7 +176,7 @@ async def stop(sid: str) -> None:
 sio.on("stop", stop)
 
 
-async def _answer(text: str, persona_id: str | None) -> None:
+async def _answer(text: str, persona_id: str | None, *, at_table: bool = False) -> None:
     house = await assembly.running()
     await sign_in.check(_person())
     settings = cl.user_session.get("chat_settings") or {}
@@ -190,7 +190,8 @@ async def _answer(text: str, persona_id: str | None) -> None:
     )
     personas = await house.conversation.personas()
     await _tell_changes(personas)
-    await steps.show(house.conversation.answer(message), personas, text)
+    journey = house.table.hold if at_table else house.conversation.answer
+    await steps.show(journey(message), personas, text)
 
 
 async def _compare(text: str, persona_ids: tuple[str, ...] = ()) -> None:

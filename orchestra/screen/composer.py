@@ -16,7 +16,10 @@ CREW_SIZES = {
     "A lead and support": "medium",
     "A lead, an expert and support": "high",
 }
-LAB_MODES = (
+TABLE = "table:round"
+"""Everybody in turn, in the picker; no persona's id has a colon in it."""
+TOGETHER = (
+    (TABLE, "Round table", "Everybody in turn, then a decision", "messages-square"),
     (lab.COMPARE, "Compare", "Everybody answers, side by side", "columns-3"),
     (lab.BLIND, "Blind test", "Guess who wrote it", "eye-off"),
 )
@@ -48,7 +51,7 @@ async def prepare_composer(house: Orchestra) -> None:
     ]
     options += [
         cl.ModeOption(id=key, name=name, description=told, icon=icon)
-        for key, name, told, icon in LAB_MODES
+        for key, name, told, icon in TOGETHER
     ]
     emitter = cl.context.emitter
     await emitter.set_modes([cl.Mode(id="who", name="Who answers", options=options)])

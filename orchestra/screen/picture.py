@@ -17,6 +17,7 @@ from chainlit.step import StepDict
 from orchestra.crews.tools.charts import PLOTLY
 from orchestra.database import now
 from orchestra.screen.gathering import stamp
+from orchestra.types.memory import Owner
 from orchestra.types.persona import Personas
 from orchestra.types.task import Artifact, Question, Step, Task
 from orchestra.types.task_events import StepDelta, TaskAsked, TaskEvent, after, as_submitted
@@ -198,7 +199,13 @@ class Picture:
             text,
             type="assistant_message",
             parentId=self._parent_id,
-            metadata={"persona": task.orchestrator, "task": task.task_id, **kind},
+            metadata={
+                "persona": task.orchestrator,
+                "domain": task.domain,
+                "memory": Owner(task.user, task.orchestrator).memory_id(task.task_id),
+                "task": task.task_id,
+                **kind,
+            },
             createdAt=stamp(at),
         )
 

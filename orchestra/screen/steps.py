@@ -18,25 +18,42 @@ from orchestra.errors import OrchestraError
 from orchestra.screen import history
 from orchestra.types.conversation import (
     Answered,
+    Consulted,
     Delta,
     Event,
     Memory,
     Recalled,
     Route,
     Routed,
+    Seat,
+    SeatEmpty,
+    SeatTask,
+    TableEvent,
 )
 from orchestra.types.persona import Personas
 
 STOPPED = "stopped"
+_SEATS: dict[SeatTask, str] = {
+    "opens": "opens the round table",
+    "answers": "speaks, having heard that",
+    "replies": "replies",
+    "decides": "decides",
+}
 STREAM_SECONDS = 0.04
 """Words within this time are sent together: the page renders the whole text each time."""
 
 
-async def show(events: AsyncGenerator[Event, None], personas: Personas, text: str) -> None:
-    """Show one turn as it happens; on cancellation what was said so far stays, marked as stopped.
+async def show(
+    events: AsyncGenerator[TableEvent, None] | AsyncGenerator[Event, None],
+    personas: Personas,
+    text: str,
+) -> None:
+    """Show a turn, or those of a table, as it happens.
+
+    On cancellation what was said so far stays, marked as stopped.
 
     Args:
-        events: The turn.
+        events: The turn, or the table.
         personas: Who else could answer, for the actions below the answer.
         text: What was asked, for the same.
 
@@ -48,7 +65,14 @@ async def show(events: AsyncGenerator[Event, None], personas: Personas, text: st
     try:
         async with aclosing(events):
             async for event in events:
-                await turn.show(event)
+                match event:
+                    case Seat():
+                        turn = _Turn(personas, text, event)
+                        await _show_seat(event, turn.parent_id)
+                    case SeatEmpty():
+                        await _show_empty(event)
+                    case _:
+                        await turn.show(event)
     except asyncio.CancelledError:
         await turn.ended_early(STOPPED)
         raise
@@ -60,12 +84,13 @@ async def show(events: AsyncGenerator[Event, None], personas: Personas, text: st
 class _Turn:
     """One turn on the screen: two steps, and a message that grows in small batches of words."""
 
-    def __init__(self, personas: Personas, text: str) -> None:
+    def __init__(self, personas: Personas, text: str, seat: Seat | None = None) -> None:
         run = cl.context.current_run
-        self._parent_id = run.id if run else None
-        self._personas = personas
+        self.parent_id = run.id if run else None
         self._text = text
-        self._answer = cl.Message("", parent_id=self._parent_id)
+        self._routed = seat is None
+        self._offered = personas if seat is None or seat.task == "decides" else None
+        self._answer = cl.Message("", parent_id=self.parent_id)
         self._answered = False
         self._waiting = ""
         self._sent_at = 0.0
@@ -75,17 +100,20 @@ class _Turn:
         match event:
             case Routed():
                 self._answer.author = event.persona_name
-                await _show_route(event.route, event.persona_name, self._parent_id)
+                if self._routed:
+                    await _show_route(event.route, event.persona_name, self.parent_id)
             case Recalled():
-                await _show_recalled(event.memories, self._parent_id)
+                await _show_recalled(event.memories, self.parent_id)
             case Delta():
                 self._waiting += event.text
                 if time.monotonic() - self._sent_at >= STREAM_SECONDS:
                     await self._send_words()
+            case Consulted():
+                await _show_consulted(event, self._answer.author, self.parent_id)
             case Answered():
                 await self._send_words()
                 self._answered = True
-                await _finish(self._answer, event, self._personas, self._text)
+                await _finish(self._answer, event, self._offered, self._text)
 
     async def ended_early(self, how: str) -> None:
         """Keep what was said so far, marked; a whole answer stays as it is."""
@@ -120,6 +148,23 @@ async def show_attached(name: str) -> None:
 async def _show_route(route: Route, name: str, parent_id: str | None) -> None:
     output = f"**{route.domain}**, {route.confidence:.0%} sure: {route.reason}"
     await _show_step(f"{name} on {route.domain}", "tool", "route", output, parent_id)
+
+
+async def _show_seat(seat: Seat, parent_id: str | None) -> None:
+    output = f"Turn {seat.number} of {seat.seats} at the round table."
+    name = f"{seat.persona_name} {_SEATS[seat.task]}"
+    await _show_step(name, "tool", "messages-square", output, parent_id)
+
+
+async def _show_empty(seat: SeatEmpty) -> None:
+    said = f"{seat.persona_name} cannot answer, and the others go on. {seat.error}"
+    await cl.ErrorMessage(content=said).send()
+
+
+async def _show_consulted(event: Consulted, asker: str, parent_id: str | None) -> None:
+    name = f"{asker} asked {event.persona_name}"
+    output = f"**{event.question}**\n\n{event.answer or event.error}"
+    await _show_step(name, "tool", "message-circle-question", output, parent_id)
 
 
 async def _show_recalled(memories: tuple[Memory, ...], parent_id: str | None) -> None:
@@ -168,10 +213,17 @@ async def _show_step(
     return step["id"]
 
 
-async def _finish(answer: cl.Message, event: Answered, personas: Personas, text: str) -> None:
+async def _finish(answer: cl.Message, event: Answered, offered: Personas | None, text: str) -> None:
     answer.content = event.answer
-    answer.metadata = {"persona": event.persona_id, "memory": event.memory_id, "model": event.model}
-    answer.actions = actions(answer.id, event.persona_id, personas, text)
+    answer.metadata = {
+        "persona": event.persona_id,
+        "domain": event.domain,
+        "revision": event.revision,
+        "memory": event.memory_id,
+        "model": event.model,
+    }
+    if offered is not None:
+        answer.actions = actions(answer.id, event.persona_id, offered, text)
     await answer.send()
     await history.name_page()
     for note in event.notes:

@@ -1,4 +1,4 @@
-"""Thumbs on answers: kept with what they say, and for whose answer."""
+"""Thumbs on answers: of whom, on what; a decision that was wrong is not recalled again."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from orchestra import assembly
 from orchestra.database import now
+from orchestra.memory.records import rejection
 from orchestra.screen import history
 from orchestra.tables import feedbacks, people, steps, threads
 
@@ -35,17 +36,25 @@ async def rate(person: str, step_id: str, value: int, comment: str | None) -> st
         answer = connection.execute(own).one_or_none()
         if answer is None:
             return None
+        rated = _rated(connection, answer)
+        said = rated.get("metadata") or {}
         row = {
             "id": str(uuid.uuid4()),
             "step_id": step_id,
             "thread_id": answer.thread_id,
-            "persona_id": _persona_of(connection, answer, step_id),
+            "persona_id": said.get("persona"),
+            "domain": said.get("domain"),
+            "revision": said.get("revision"),
+            "memory_id": said.get("memory"),
+            "answer_id": rated["id"],
             "value": value,
             "comment": comment,
             "created_at": now(),
         }
         connection.execute(feedbacks.delete().where(feedbacks.c.step_id == step_id))
         connection.execute(feedbacks.insert().values(**row))
+        if row["memory_id"]:
+            connection.execute(rejection(person, row["memory_id"], rejected=value == 0))
         return str(row["id"])
 
     return await (await assembly.running()).database.write(replace)
@@ -62,21 +71,28 @@ async def unrate(person: str, thumb_id: str) -> bool:
         .join(people, people.c.id == threads.c.person_id)
         .where(people.c.name == person)
     )
-    change = feedbacks.delete().where(feedbacks.c.id == thumb_id, feedbacks.c.thread_id.in_(own))
-    gone = await (await assembly.running()).database.write(
-        lambda connection: connection.execute(change).rowcount
-    )
-    return gone > 0
+    this = (feedbacks.c.id == thumb_id) & feedbacks.c.thread_id.in_(own)
+
+    def take_back(connection: sa.Connection) -> bool:
+        thumb = connection.execute(sa.select(feedbacks.c.memory_id).where(this)).one_or_none()
+        if thumb is None:
+            return False
+        connection.execute(feedbacks.delete().where(this))
+        if thumb.memory_id:
+            connection.execute(rejection(person, thumb.memory_id, rejected=False))
+        return True
+
+    return await (await assembly.running()).database.write(take_back)
 
 
-def _persona_of(connection: sa.Connection, rated: sa.Row[Any, Any], step_id: str) -> str | None:
-    """Whose answer a thumb is on: the page names the turn, and means the last answer in it."""
-    said = (json.loads(rated.details).get("metadata") or {}).get("persona")
-    if said is not None:
-        return str(said)
-    those = sa.select(steps.c.details).where(steps.c.thread_id == rated.thread_id)
+def _rated(connection: sa.Connection, named: sa.Row[Any, Any]) -> dict[str, Any]:
+    """The answer as it is kept: the page may name its turn, and means the last answer in it."""
+    step: dict[str, Any] = json.loads(named.details)
+    if "persona" in (step.get("metadata") or {}):
+        return step
+    those = sa.select(steps.c.details).where(steps.c.thread_id == named.thread_id)
     for details in connection.scalars(those.order_by(steps.c.created_at.desc())):
-        step = json.loads(details)
-        if step.get("parentId") == step_id and "persona" in (step.get("metadata") or {}):
-            return str(step["metadata"]["persona"])
-    return None
+        later: dict[str, Any] = json.loads(details)
+        if later.get("parentId") == step["id"] and "persona" in (later.get("metadata") or {}):
+            return later
+    return step

@@ -10,6 +10,7 @@ from pydantic import Field
 from orchestra.types.persona import Frozen, Score
 
 ReplyLength = Literal["short", "medium", "long"]
+SeatTask = Literal["opens", "answers", "replies", "decides"]
 
 
 class Exchange(Frozen):
@@ -38,6 +39,8 @@ class Message(Frozen):
     """What a calling program asks of the reply, beside the person's words."""
     revisable: bool = True
     """Whether the asker can still replace text that was shown; else only checked text is sent."""
+    briefing: str = ""
+    """What else the persona is told of this turn, in the house's own words: a seat at a table."""
 
 
 class Route(Frozen):
@@ -61,6 +64,8 @@ class Memory(Frozen):
     pinned: bool = False
     times: int = 1
     """How often the same was asked and answered."""
+    rejected: bool = False
+    """Whether the person said that it was wrong; it is not recalled."""
     score: float | None = None
     """How well it fits the present message, 0..1; None outside a recall."""
 
@@ -170,6 +175,18 @@ class Delta(Frozen):
     text: str
 
 
+class Consulted(Frozen):
+    """The persona asked a colleague; question and answer stand in the reply as well."""
+
+    persona_id: str
+    """Who was asked."""
+    persona_name: str
+    question: str
+    answer: str
+    error: str = ""
+    """Why there is no answer."""
+
+
 class Answered(Frozen):
     """The last event of a turn that went well."""
 
@@ -180,6 +197,8 @@ class Answered(Frozen):
     timings_ms: Timings
     usage: Usage
     model: str
+    revision: str = ""
+    """Of the persona that answered."""
     finished: bool = True
     """Whether the model ended by itself rather than at the limit of tokens."""
     memory_id: str | None = None
@@ -188,7 +207,30 @@ class Answered(Frozen):
     """What went wrong beside the answer, in words for people."""
 
 
-Event = Routed | Recalled | Delta | Answered
+Event = Routed | Recalled | Delta | Consulted | Answered
+
+
+class Seat(Frozen):
+    """Somebody's turn at a round table begins; the events of their answer follow."""
+
+    persona_id: str
+    persona_name: str
+    task: SeatTask
+    number: int
+    """From 1."""
+    seats: int
+    """How many turns there are."""
+
+
+class SeatEmpty(Frozen):
+    """Somebody could not answer; the others go on."""
+
+    persona_id: str
+    persona_name: str
+    error: str
+
+
+TableEvent = Seat | SeatEmpty | Event
 
 
 def shorten(text: str, limit: int) -> str:

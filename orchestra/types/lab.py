@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from pydantic import Field
@@ -238,3 +239,35 @@ class ColumnOver(Frozen):
 
 ComparisonEvent = Comparison | ColumnText | ColumnOver
 """First the comparison with empty columns; in the end the same, as it is kept."""
+
+
+class Liking(Frozen):
+    """What people thought of one persona's answers on one subject."""
+
+    persona_id: str
+    domain: str
+    up: int
+    down: int
+    liked: Interval
+    """The share of thumbs that went up."""
+
+
+class Comment(Frozen):
+    """What somebody wrote beside a thumb."""
+
+    persona_id: str
+    domain: str
+    up: bool
+    comment: str
+    answer: str
+    """What it is about, shortened."""
+    at: datetime
+
+
+class Feedback(Frozen):
+    """All thumbs there are."""
+
+    likings: tuple[Liking, ...]
+    """By persona and subject, the least liked first."""
+    comments: tuple[Comment, ...]
+    """The newest first."""

@@ -24,6 +24,11 @@ class Owner:
         digest = hashlib.sha256(f"{self.user_id}\0{self.persona_id}".encode()).hexdigest()
         return f"o{digest[:24]}"
 
+    def memory_id(self, message_id: str) -> str:
+        """Under what the exchange of that name is kept."""
+        name = f"{self.user_id}\0{self.persona_id}\0{message_id}"
+        return str(uuid.uuid5(_NAMESPACE, name))
+
 
 @dataclass(frozen=True)
 class Record:
@@ -44,8 +49,7 @@ class Record:
     @property
     def id(self) -> str:
         """The memory's id: the same for the same exchange of the same owner."""
-        name = f"{self.owner.user_id}\0{self.owner.persona_id}\0{self.message_id}"
-        return str(uuid.uuid5(_NAMESPACE, name))
+        return self.owner.memory_id(self.message_id)
 
     @property
     def text(self) -> str:

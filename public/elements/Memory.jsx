@@ -85,6 +85,7 @@ export default function Memory() {
               <time dateTime={one.when}>
                 {day(one.when)} · {(personas.find((who) => who.id === one.persona) || { name: one.persona }).name}
                 {one.pinned ? " · pinned" : ""}
+                {one.rejected ? " · rejected, no longer recalled" : ""}
               </time>
               <p><b>{one.task}</b></p>
               <p>{one.decision}</p>

@@ -28,6 +28,12 @@ def send(page: Page, text: str) -> None:
     page.keyboard.press("Enter")
 
 
+def pick(page: Page, name: str) -> None:
+    """Choose who answers."""
+    page.locator(".mode-picker-wrapper button").first.click()
+    page.get_by_text(name, exact=True).last.click()
+
+
 def finished(page: Page) -> None:
     """Wait until the last answer is whole."""
     expect(page.get_by_role("button", name="Memory").last).to_be_enabled()

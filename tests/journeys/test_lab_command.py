@@ -51,12 +51,16 @@ def test_a_run_is_reported_in_full_and_goes_on_where_it_stopped(lab, model, tmp_
     broken = lab(*options)
     assert broken.returncode == 1
     assert "run the same command again" in broken.stderr
-    kept = (tmp_path / "report" / "replies.jsonl").read_text(encoding="utf-8").splitlines()
+    replies = tmp_path / "report" / "replies.jsonl"
+    kept = replies.read_text(encoding="utf-8").splitlines()
     assert 0 < len(kept) < 72
+    with replies.open("a", encoding="utf-8") as file:
+        file.write(kept[0][:40])  # as a run leaves it that was killed in the middle of a line
     asked = len(model.asked)
     done = lab(*options)
     assert done.returncode == 0, done.stderr
     assert len(model.asked) - asked == 72 - len(kept)
+    assert len([json.loads(line) for line in replies.read_text("utf-8").splitlines()]) == 72
     metrics = json.loads(done.stdout)
     assert set(metrics) >= {
         "attribution_accuracy",
@@ -82,3 +86,14 @@ def test_a_file_without_questions_is_an_error(lab, tmp_path):
     done = lab("run", "--questions", "none.jsonl", "--out", "report")
     assert done.returncode == 1
     assert "none.jsonl holds no questions" in done.stderr
+
+
+def test_a_folder_with_something_else_in_it_is_an_error_and_stays_as_it_is(lab, model, tmp_path):
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "replies.jsonl").write_text("my notes\n", encoding="utf-8")
+    done = lab("run", "--out", "report")
+    assert done.returncode == 1
+    assert "replies.jsonl is not of an earlier run" in done.stderr
+    assert "Give another --out" in done.stderr
+    assert (tmp_path / "report" / "replies.jsonl").read_text("utf-8") == "my notes\n"
+    assert not model.asked

@@ -8,8 +8,9 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from tests.doubles.everybody import saying
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, send
+from tests.journeys.browsing import NEEDS_BROWSER, SIZES, pick, send
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
 
@@ -18,17 +19,6 @@ SAID = {
     "Karen": "Ooh, call them today!",
     "Sophia": "It may depend on the figures.",
 }
-
-
-def everybody(failing=""):
-    """A model that says what each of them says."""
-
-    def choose(body):
-        system = body["messages"][0]["content"]
-        who = next(name for name in SAID if f"You are {name}" in system)
-        return Reply(status=400) if who == failing else Reply(SAID[who])
-
-    return choose
 
 
 @pytest.fixture(params=SIZES)
@@ -42,13 +32,8 @@ def page(request, browser, product):
     context.close()
 
 
-def pick(page, name):
-    page.locator(".mode-picker-wrapper button").first.click()
-    page.get_by_text(name, exact=True).last.click()
-
-
 def test_everybody_answers_side_by_side_and_a_vote_stays(page, shared_model):
-    shared_model.choose(everybody())
+    shared_model.choose(saying(SAID))
     pick(page, "Compare")
     send(page, "Should we open a second shop?")
     columns = page.locator(".orchestra-columns article")
@@ -66,7 +51,7 @@ def test_everybody_answers_side_by_side_and_a_vote_stays(page, shared_model):
 
 
 def test_one_that_fails_says_so_and_one_can_be_asked_twice(page, shared_model):
-    shared_model.choose(everybody(failing="Sophia"))
+    shared_model.choose(saying(SAID, failing="Sophia"))
     pick(page, "Compare")
     send(page, "Should we open a second shop?")
     columns = page.locator(".orchestra-columns article")
@@ -91,7 +76,7 @@ def test_a_comparison_that_is_stopped_says_so(page, shared_model):
 
 
 def test_the_page_learns_who_wrote_it_after_the_guess_alone(page, product, shared_model):
-    shared_model.choose(everybody())
+    shared_model.choose(saying(SAID))
     heard = []
     page.on("response", lambda one: "/lab/blind" in one.url and heard.append((one.url, one.text())))
     before = httpx.get(f"{product.url}/api/v1/lab/blind/score").json()["guesses"]

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from orchestra.database import Database
 from orchestra.errors import MemoryNotFoundError, StorageError
-from orchestra.memory.records import MemoryRecords
+from orchestra.memory.records import MemoryRecords, rejection
 from orchestra.memory.vectors import VectorStore
 from orchestra.salvage import damage_of, salvage
 from orchestra.types.memory import Owner
@@ -98,6 +98,36 @@ async def test_a_pin_survives_a_merge_and_outlives_the_cap(database, tmp_path):
         "what we think of grapes",
         "the pinned decision about apples",
     ]
+
+
+async def reject(keeper, memory, user_id="anna", *, rejected=True):
+    change = rejection(user_id, memory.id, rejected=rejected)
+    await keeper._records._database.write(lambda connection: connection.execute(change))
+
+
+async def test_what_was_rejected_is_not_recalled_until_it_is_taken_back(keeper):
+    tasks = [f"discount number {number} for the brewery in Porto" for number in range(5)]
+    await keep(keeper, *(record(task) for task in tasks))
+    best, *_ = await found(keeper, "which discount did we give the brewery")
+    wrong = next(one for one in await keeper.newest("anna") if one.task == best)
+    await reject(keeper, wrong, "ben")
+    assert best in await found(keeper, "which discount did we give the brewery")
+    await reject(keeper, wrong)
+    rest = await found(keeper, "which discount did we give the brewery")
+    assert len(rest) == 3
+    assert best not in rest
+    await reject(keeper, wrong, rejected=False)
+    assert best in await found(keeper, "which discount did we give the brewery")
+
+
+async def test_a_rejection_survives_a_merge(keeper):
+    await keep(keeper, record("ship on Friday, please!"))
+    (wrong,) = await keeper.newest("anna")
+    await reject(keeper, wrong)
+    await keep(keeper, record("ship on Friday please?", message_id="2"))
+    (kept,) = await keeper.newest("anna")
+    assert (kept.times, kept.rejected) == (2, True)
+    assert await found(keeper, "when do we ship?") == []
 
 
 async def test_pinning_what_is_not_yours_is_refused(keeper):
@@ -203,6 +233,11 @@ async def test_the_tables_of_an_earlier_checkout_are_brought_up_to_date(database
         DROP INDEX memories_by_owner;
         CREATE INDEX memories_by_owner ON memories (user_id, persona_id, created_at);
         CREATE INDEX memories_by_digest ON memories (user_id, persona_id, digest);
+        ALTER TABLE memories DROP COLUMN rejected;
+        ALTER TABLE feedbacks DROP COLUMN domain;
+        ALTER TABLE feedbacks DROP COLUMN revision;
+        ALTER TABLE feedbacks DROP COLUMN memory_id;
+        ALTER TABLE feedbacks DROP COLUMN answer_id;
         UPDATE alembic_version SET version_num = 'first_light'"""
     rows = MemoryRecords(database)
     await rows.add([record("kept from an earlier checkout")])
@@ -227,6 +262,7 @@ async def test_the_tables_of_an_earlier_checkout_are_brought_up_to_date(database
 
     columns, indexed = await database.read(schema)
     assert "digest" not in columns
+    assert "rejected" in columns
     assert indexed["memories_by_owner"][2] == "number"
 
 

@@ -70,7 +70,8 @@ async def full(tmp_path):
         elements: {"id": "e", "thread_id": "t", "details": "{}"},
         feedbacks: {
             "id": "f", "step_id": "s", "thread_id": "t", "value": 1, "comment": odd,
-            "created_at": now(),
+            "created_at": now(), "domain": "sales", "revision": "r", "memory_id": "m",
+            "answer_id": "s",
         },
         tasks: {
             "id": "k", "user_id": "anna", "status": "completed", "request_key": None,

@@ -1,0 +1,118 @@
+"""The round table: everybody on one question in turn, and whoever owns the whole decides."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from orchestra.conversation import Conversation
+from orchestra.errors import LLMError
+from orchestra.types.conversation import (
+    Answered,
+    Message,
+    Seat,
+    SeatEmpty,
+    SeatTask,
+    TableEvent,
+    shorten,
+)
+from orchestra.types.persona import GENERAL, Persona, Personas
+
+_QUOTED = 400
+"""Characters of what each said that the others are told: a small model reads no further."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    persona: Persona
+    task: SeatTask
+
+
+class RoundTable:
+    """Lets everybody answer one message, each hearing those before."""
+
+    def __init__(self, conversation: Conversation) -> None:
+        self._conversation = conversation
+
+    async def hold(self, message: Message) -> AsyncGenerator[TableEvent, None]:
+        """Yields a Seat and the events of its answer, for each turn at the table.
+
+        Everybody but the owner of `general` speaks in turn. Those who have not heard everybody
+        then reply to the rest, shortly, and the owner of `general` closes with a decision and who
+        owns what. Who fails is told by SeatEmpty, and the others go on. Each remembers what it
+        said, as of any answer.
+
+        Args:
+            message: The question; it needs a conversation, in which the answers hear each other.
+
+        Raises:
+            MessageError: the message is empty or too long.
+            PersonaError: no personas could be read.
+            LLMError: the decision could not be made, or nobody answered at all.
+            StorageError: memories could not be read.
+        """
+        personas = await self._conversation.personas()
+        places = list(_places(personas))
+        said: dict[str, str] = {}
+        for number, place in enumerate(places, 1):
+            persona, task = place.persona, place.task
+            if task == "replies" and not set(said) - {persona.name}:
+                continue  # there is nobody to reply to
+            turn = message.model_copy(
+                update={
+                    "persona_id": persona.id,
+                    "briefing": _briefing(place, said),
+                    "length": "short" if task == "replies" else message.length,
+                }
+            )
+            try:
+                async with aclosing(self._conversation.answer(turn)) as events:
+                    first = await anext(events)  # what is wrong with the message is no seat's fault
+                    yield Seat(
+                        persona_id=persona.id,
+                        persona_name=persona.name,
+                        task=task,
+                        number=number,
+                        seats=len(places),
+                    )
+                    yield first
+                    async for event in events:
+                        if isinstance(event, Answered):
+                            said[persona.name] = event.answer
+                        yield event
+            except LLMError as exc:
+                if task == "decides":
+                    raise
+                yield SeatEmpty(persona_id=persona.id, persona_name=persona.name, error=str(exc))
+
+
+def _places(personas: Personas) -> Iterator[_Place]:
+    """Who speaks when."""
+    decides = personas.for_domain(GENERAL)
+    others = [one for one in personas.members if one.id != decides.id]
+    for place, one in enumerate(others):
+        yield _Place(one, "answers" if place else "opens")
+    for one in others[:-1]:  # the last one has heard everybody
+        yield _Place(one, "replies")
+    yield _Place(decides, "decides")
+
+
+def _briefing(place: _Place, said: dict[str, str]) -> str:
+    """What somebody is told of the table, with what the others said."""
+    others = {name: text for name, text in said.items() if name != place.persona.name}
+    quotes = "\n".join(f"{name}: {shorten(text, _QUOTED)}" for name, text in others.items())
+    if place.task == "opens":
+        return "You open a round table on this. Say how it looks from your side."
+    wish = {
+        "answers": "Agree or disagree by name, and add what is missing; do not repeat it.",
+        "replies": "Reply in two or three sentences: what changes in your view, and what does not?",
+        "decides": (
+            f"You decide. Then say who owns what, a line for each: {_listed([*others, 'you'])}."
+        ),
+    }[place.task]
+    return f"This is a round table. They said:\n{quotes or '(nothing)'}\n{wish}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]])) or "nobody"

@@ -1,0 +1,85 @@
+"""Personas among themselves on the chat screen, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.doubles.everybody import saying, speaker_of
+from tests.doubles.llm import Reply
+from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, pick, send
+
+pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
+
+SAID = {
+    "Karen": "Yes, buyers ask me for it.",
+    "Sophia": "Half of them might.",
+    "Cherry": "We open one shelf. Karen owns the shelf, Sophia the count.",
+}
+
+
+@pytest.fixture(params=SIZES)
+def page(request, browser, product):
+    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(product.url)
+    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
+    yield page
+    context.close()
+
+
+def spoken(page):
+    return page.locator("[data-step-type='assistant_message']")
+
+
+def test_everybody_speaks_in_turn_and_it_stays_after_a_reload(page, shared_model):
+    shared_model.choose(saying(SAID))
+    pick(page, "Round table")
+    send(page, "Should we sell our pottery online?")
+    finished(page)
+    for _ in range(2):
+        expect(spoken(page)).to_have_count(4)
+        for place, name in enumerate(["Karen", "Sophia", "Karen", "Cherry"]):
+            expect(spoken(page).nth(place)).to_contain_text(SAID[name])
+            expect(spoken(page).nth(place).get_by_alt_text(f"Avatar for {name}")).to_be_visible()
+        for step in (
+            "Karen opens the round table",
+            "Sophia speaks, having heard that",
+            "Karen replies",
+            "Cherry decides",
+        ):
+            expect(page.get_by_role("button", name=step)).to_be_visible()
+        expect(page.get_by_role("button", name="Ask Karen instead")).to_have_count(1)
+        page.wait_for_url(re.compile("/thread/"))
+        page.reload()
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_one_that_fails_says_so_and_the_others_finish(page, shared_model):
+    shared_model.choose(saying(SAID, failing="Sophia"))
+    pick(page, "Round table")
+    send(page, "Should we sell our pottery online?")
+    finished(page)
+    expect(page.get_by_text("Sophia cannot answer, and the others go on.")).to_be_visible()
+    expect(spoken(page).filter(has_text=SAID["Cherry"])).to_be_visible()
+
+
+def test_a_colleague_is_asked_inside_an_answer(page, shared_model):
+    def choose(body):
+        if speaker_of(body) == "Sophia":
+            return Reply("Some: three surveys.")
+        if "You are in the middle of your answer" in body["messages"][-1]["content"]:
+            return Reply("So test it with one shelf.")
+        return Reply("Yes, loudly.\n@Sophia is there evidence?\n")
+
+    shared_model.choose(choose)
+    pick(page, "Karen")
+    send(page, "Should we sell our pottery online?")
+    finished(page)
+    answer = spoken(page).last
+    expect(answer.locator("blockquote")).to_contain_text("Sophia: Some: three surveys.")
+    expect(answer).to_contain_text("So test it with one shelf.")
+    expect(page.get_by_role("button", name="Karen asked Sophia")).to_be_visible()
