@@ -20,6 +20,7 @@ _LONGEST_NAME = 40
 _GREY = "#6b7280"
 
 
+@router.get("/public/avatars/of/{name}")  # pictures in the picker have to begin with /public
 @router.get("/avatars/{name}")
 async def show_avatar(name: str, house: House) -> Response:
     """The picture of whoever has this name or id; of somebody unknown, the initial.

@@ -45,7 +45,7 @@ async def prepare_composer(house: Orchestra) -> None:
             id=persona.id,
             name=persona.name,
             description=", ".join(persona.domains) or persona.role,
-            icon=f"/avatars/{persona.id}",
+            icon=f"/public/avatars/of/{persona.id}",
         )
         for persona in personas.members
     ]

@@ -109,7 +109,7 @@ class _Turn:
                 if time.monotonic() - self._sent_at >= STREAM_SECONDS:
                     await self._send_words()
             case Consulted():
-                await _show_consulted(event, self._answer.author, self.parent_id)
+                pass  # the answer has it as a quotation
             case Answered():
                 await self._send_words()
                 self._answered = True
@@ -159,12 +159,6 @@ async def _show_seat(seat: Seat, parent_id: str | None) -> None:
 async def _show_empty(seat: SeatEmpty) -> None:
     said = f"{seat.persona_name} cannot answer, and the others go on. {seat.error}"
     await cl.ErrorMessage(content=said).send()
-
-
-async def _show_consulted(event: Consulted, asker: str, parent_id: str | None) -> None:
-    name = f"{asker} asked {event.persona_name}"
-    output = f"**{event.question}**\n\n{event.answer or event.error}"
-    await _show_step(name, "tool", "message-circle-question", output, parent_id)
 
 
 async def _show_recalled(memories: tuple[Memory, ...], parent_id: str | None) -> None:
