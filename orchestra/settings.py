@@ -162,6 +162,12 @@ class Settings(BaseSettings):
         "gives them, @domain for all of one, or github:name for one provider's, separated by "
         "commas; empty: whoever it lets in.",
     )
+    authors: str = Field(
+        "",
+        description="Who may change personas on the page once sign-in is on: account names, or "
+        "github:name for an OAuth provider's, separated by commas. Without sign-in, whoever sits "
+        "at this machine.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="How much is logged, to stderr."
     )
@@ -221,6 +227,10 @@ class Settings(BaseSettings):
         allowed = {one.strip().lower() for one in self.oauth_allowed.split(",") if one.strip()}
         names = {name.lower()} | ({"@" + name.rpartition("@")[2].lower()} if "@" in name else set())
         return not allowed.isdisjoint(names | {f"{provider}:{one}" for one in names})
+
+    def lets_write(self, name: str) -> bool:
+        """Whether somebody who signed in under this name may change personas."""
+        return name.lower() in {one.strip().lower() for one in self.authors.split(",")}
 
     @property
     def own_address(self) -> str:

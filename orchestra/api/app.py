@@ -30,6 +30,7 @@ from orchestra.api import (
     notion_webhook,
     openai_wire,
     personas,
+    studio,
     tasks,
 )
 from orchestra.api.problems import problem, status_of
@@ -117,6 +118,7 @@ def _furnish(app: FastAPI, settings: Settings) -> None:
         lab.router,
         memories.router,
         feedback.router,
+        studio.router,
         health.router,
     ):
         app.include_router(router)

@@ -80,6 +80,24 @@ async def is_stranger(request: Request, house: House, credentials: Credentials) 
 IsStranger = Annotated[bool, Depends(is_stranger)]
 
 
+async def identify_author(house: House, caller: CallerOf) -> Caller:
+    """Make sure that somebody is asking who may change personas on the page.
+
+    Raises:
+        HTTPException: the caller may not (403).
+    """
+    if caller.is_admin or not screen.sign_in_is_on() or house.settings.lets_write(caller.name):
+        return caller
+    detail = (
+        f"Only authors change personas. Whoever runs this adds '{caller.name}' to "
+        "ORCHESTRA_AUTHORS and restarts."
+    )
+    raise HTTPException(HTTPStatus.FORBIDDEN, detail)
+
+
+AuthorOf = Annotated[Caller, Depends(identify_author)]
+
+
 async def identify_admin(house: House, credentials: Credentials) -> Caller:
     """Make sure that an administrator is asking.
 

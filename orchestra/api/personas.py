@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestra import metrics
 from orchestra.api.caller import Admin, CallerOf, House
+from orchestra.house import Orchestra
 from orchestra.personas.editor import ANY
 from orchestra.personas.rules import checked
 from orchestra.transfer import document
@@ -39,6 +40,15 @@ async def admit(request: Request, house: House, admin: Admin) -> None:
         HTTPException: too many changes within the minute.
     """
     del admin  # only has to be one
+    count_change(request, house)
+
+
+def count_change(request: Request, house: Orchestra) -> None:
+    """Note that somebody is about to change a persona.
+
+    Raises:
+        HTTPException: too many changes within the minute.
+    """
     moment = time.monotonic()
     changes: deque[float] = request.app.state.changes
     while changes and changes[0] <= moment - _MINUTE_SECONDS:

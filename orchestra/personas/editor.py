@@ -16,8 +16,9 @@ from orchestra.errors import (
 )
 from orchestra.personas.history import Act, PersonaHistory
 from orchestra.personas.roster import Roster
-from orchestra.personas.rules import check_subjects
-from orchestra.types.persona import Persona, Personas
+from orchestra.personas.rules import check_subjects, checked
+from orchestra.types.conversation import shorten
+from orchestra.types.persona import Example, Persona, Personas
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +76,25 @@ class Editor:
             _check_expected(persona.id, expected, before)
             await self._put(persona, personas, before)
         return (await self._roster.current()).get(persona.id)
+
+    async def teach(self, persona_id: str, example: Example, author: str) -> Persona:
+        """Add an exchange to a persona's examples; one on the same message is replaced.
+
+        Returns:
+            The persona as the store has it now.
+
+        Raises:
+            PersonaNotFoundError: there is none.
+            PersonaInvalidError: the exchange breaks a rule.
+            PersonaStoreError: the store does not answer, or refuses.
+        """
+        note = f"learned: {shorten(example.message, 80)}"
+        async with self._change("teach", persona_id, author, note) as (personas, before):
+            persona = personas.get(persona_id)
+            others = [one for one in persona.examples if one.message != example.message]
+            fields = persona.model_dump() | {"examples": (*others, example)}
+            await self._put(checked(persona_id, fields), personas, before)
+        return (await self._roster.current()).get(persona_id)
 
     async def remove(self, persona_id: str, expected: str, author: str) -> None:
         """Remove a persona; its versions and memories stay.

@@ -92,6 +92,13 @@ async def unrate(person: str, thumb_id: str) -> bool:
     return await thumbs.unrate(person, thumb_id)
 
 
+async def exchange(person: str, answer_id: str) -> tuple[str, str, str] | None:
+    """Who gave an answer, to what, and the answer; None if it is not this person's."""
+    from orchestra.screen import thumbs  # noqa: PLC0415  # see the module's docstring
+
+    return await thumbs.exchange(person, answer_id)
+
+
 async def close() -> None:
     """Finish what the screen still has to write; a mounted app gets no lifespan of its own."""
     from orchestra.screen import history  # noqa: PLC0415  # see the module's docstring

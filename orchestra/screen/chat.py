@@ -80,7 +80,7 @@ async def starters(_user: cl.User | None = None, _language: str | None = None) -
 async def begin() -> None:
     """Prepare the composer of a new conversation."""
     house = await assembly.running()
-    house.conversation.begin(_person(), cl.context.session.thread_id)
+    house.conversation.begin(sign_in.person(), cl.context.session.thread_id)
     await prepare_composer(house)
     if not house.is_warm:
         await cl.context.emitter.send_toast(
@@ -93,7 +93,7 @@ async def resume(thread: ThreadDict) -> None:
     """Prepare the composer of a reopened conversation, what its crews do, and the last actions."""
     house = await assembly.running()
     await prepare_composer(house)
-    await crews.resume(house, thread, _person())
+    await crews.resume(house, thread, sign_in.person())
     await steps.offer_actions(thread["steps"], await house.conversation.personas())
 
 
@@ -130,7 +130,7 @@ async def hand_over(action: cl.Action) -> None:
     async def ask_instead() -> None:
         house = await assembly.running()
         (await house.conversation.personas()).get(persona_id)  # the browser may send anything
-        await house.conversation.teach(_person(), text, persona_id)
+        await house.conversation.teach(sign_in.person(), text, persona_id)
         await _answer(text, persona_id)
 
     # An action runs inside an HTTP request; as a task of the session it can be stopped.
@@ -163,6 +163,12 @@ async def show_memory(_action: cl.Action) -> None:
     await _guarded(_show_memory(""))
 
 
+@cl.action_callback("teach")
+async def teach(action: cl.Action) -> None:
+    """Open the panel in which an author makes an answer an example."""
+    await _guarded(_show_teaching(str(action.payload["answer"])))
+
+
 async def stop(sid: str) -> None:
     """Stop every turn of a page; Chainlit's own would also say so in a message from nobody."""
     session = WebsocketSession.get(sid)
@@ -178,11 +184,11 @@ sio.on("stop", stop)
 
 async def _answer(text: str, persona_id: str | None, *, at_table: bool = False) -> None:
     house = await assembly.running()
-    await sign_in.check(_person())
+    await sign_in.check(sign_in.person())
     settings = cl.user_session.get("chat_settings") or {}
     message = Message(
         text=text,
-        user_id=_person(),
+        user_id=sign_in.person(),
         conversation_id=cl.context.session.thread_id,
         persona_id=persona_id,
         temperature=settings.get("temperature"),
@@ -195,25 +201,25 @@ async def _answer(text: str, persona_id: str | None, *, at_table: bool = False) 
 
 
 async def _compare(text: str, persona_ids: tuple[str, ...] = ()) -> None:
-    await sign_in.check(_person())
-    await lab.compare(await assembly.running(), _person(), text, persona_ids)
+    await sign_in.check(sign_in.person())
+    await lab.compare(await assembly.running(), sign_in.person(), text, persona_ids)
 
 
 async def _test_blind() -> None:
-    await sign_in.check(_person())
+    await sign_in.check(sign_in.person())
     await lab.blind_test(await assembly.running())
 
 
 async def _send_crew(text: str, persona_id: str | None) -> None:
     house = await assembly.running()
-    await sign_in.check(_person())
+    await sign_in.check(sign_in.person())
     settings = cl.user_session.get("chat_settings") or {}
     size = settings.get("crew_size", AUTO)
     request = Request(
         description=text,
         complexity=None if size == AUTO else size,
         persona_id=persona_id,
-        user_id=_person(),
+        user_id=sign_in.person(),
         conversation_id=cl.context.session.thread_id,
         asks_first=bool(settings.get("asks_first", False)),
         writing="ask",
@@ -227,7 +233,7 @@ async def _attach(elements: Sequence[Any]) -> None:
     for one in elements:
         raw = await asyncio.to_thread(Path(one.path).read_bytes) if one.path else b""
         file = File(one.name, one.mime or "application/octet-stream", raw)
-        await house.attachments.put(_person(), cl.context.session.thread_id, file)
+        await house.attachments.put(sign_in.person(), cl.context.session.thread_id, file)
         await steps.show_attached(file.name)
 
 
@@ -292,6 +298,6 @@ async def _show_tasks() -> None:
     await cl.Message("What your crews do and did: Tasks", elements=[panel]).send()
 
 
-def _person() -> str:
-    user = cl.context.session.user
-    return user.identifier if user else sign_in.LOCAL_USER
+async def _show_teaching(answer_id: str) -> None:
+    panel = cl.CustomElement(name="Teach", props={"answer": answer_id}, display="side")
+    await cl.Message("An answer to learn from: Teach", elements=[panel]).send()

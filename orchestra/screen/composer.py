@@ -6,7 +6,7 @@ import chainlit as cl
 from chainlit.input_widget import Select, Slider, Switch
 
 from orchestra.house import Orchestra
-from orchestra.screen import lab
+from orchestra.screen import lab, sign_in
 
 AUTO = "auto"
 LENGTHS = ("short", "medium", "long")
@@ -34,6 +34,7 @@ async def prepare_composer(house: Orchestra) -> None:
     """Offer on this page who can answer, what can be done, and how."""
     personas = await house.conversation.personas()
     cl.user_session.set("personas", personas)
+    cl.user_session.set("may_write", await sign_in.may_write(sign_in.person()))
     chosen = cl.context.session.chat_settings or {}
     options = [
         cl.ModeOption(

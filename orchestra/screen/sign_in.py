@@ -37,6 +37,17 @@ async def user_of(request: Request) -> str | None:
     return name if await _may_stay(name) else None
 
 
+def person() -> str:
+    """Who sits at the page of this event."""
+    user = cl.context.session.user
+    return user.identifier if user else LOCAL_USER
+
+
+async def may_write(name: str) -> bool:
+    """Whether somebody may change personas on the page."""
+    return not IS_ON or (await assembly.running()).settings.lets_write(name)
+
+
 async def check(name: str) -> None:
     """Make sure that somebody who came in earlier may still be here.
 

@@ -243,7 +243,7 @@ async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
 
 
 def actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> list[cl.Action]:
-    """What can be done with an answer: let another persona try, look at the memory."""
+    """What can be done with an answer: another persona, a crew, the memory, learning from it."""
     hand_over = [
         cl.Action(
             id=_action_id(answer_id, other.id),
@@ -272,7 +272,15 @@ def actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> l
         tooltip="A team plans it, does it and has it reviewed, step by step",
         icon="users-round",
     )
-    return [*hand_over, crew, memory]
+    teach = cl.Action(
+        id=_action_id(answer_id, "teach"),
+        name="teach",
+        payload={"answer": answer_id},
+        label="Teach this",
+        tooltip=f"Add it to the examples that {personas.get(persona_id).name} talks by",
+        icon="graduation-cap",
+    )
+    return [*hand_over, crew, memory, *([teach] if cl.user_session.get("may_write") else [])]
 
 
 def _action_id(answer_id: str, what: str) -> str:

@@ -1,4 +1,4 @@
-"""Thumbs on answers: of whom, on what; a decision that was wrong is not recalled again."""
+"""Answers as people look back on them: what was said, and thumbs, which decide what is recalled."""
 
 from __future__ import annotations
 
@@ -83,6 +83,31 @@ async def unrate(person: str, thumb_id: str) -> bool:
         return True
 
     return await (await assembly.running()).database.write(take_back)
+
+
+async def exchange(person: str, answer_id: str) -> tuple[str, str, str] | None:
+    """Who gave an answer, to what, and the answer; None if it is not this person's.
+
+    Raises:
+        StorageError: the database does not answer.
+    """
+    await history.current().flush()
+    of_thread = (
+        sa.select(steps.c.thread_id)
+        .join(threads, threads.c.id == steps.c.thread_id)
+        .join(people, people.c.id == threads.c.person_id)
+        .where(steps.c.id == answer_id, people.c.name == person)
+    )
+    said = sa.select(steps).where(steps.c.thread_id.in_(of_thread)).order_by(steps.c.created_at)
+    asked = ""
+    for row in await (await assembly.running()).database.fetch(said):
+        step = json.loads(row.details)
+        if step["type"] == "user_message":
+            asked = row.text
+        if row.id == answer_id:
+            known = step.get("metadata") or {}
+            return str(known.get("persona", "")), known.get("asked", asked), row.text
+    return None
 
 
 def _rated(connection: sa.Connection, named: sa.Row[Any, Any]) -> dict[str, Any]:
