@@ -17,6 +17,7 @@ from orchestra.database import now
 from orchestra.environment import limit_threads, prepare_environment
 from orchestra.errors import LLMError, StorageError
 from orchestra.house import Orchestra
+from orchestra.lab.examiner import Examiner
 from orchestra.lab.interview import Interviewer
 from orchestra.lab.laboratory import Lab
 from orchestra.llm.embedding import Embedder
@@ -25,6 +26,7 @@ from orchestra.memory.keeper import MemoryKeeper
 from orchestra.memory.records import MemoryRecords
 from orchestra.parts import (
     crew_runs,
+    examiner_of,
     open_database,
     open_speaker,
     open_vectors,
@@ -69,7 +71,8 @@ async def open_orchestra(
         log.info("Database: %s", database.description)
 
         history = PersonaHistory(database)
-        roster = roster_on(settings, database, history)
+        examiner = examiner_of(settings)
+        roster = roster_on(settings, database, history, examiner)
         stack.push_async_callback(roster.close)
         await roster.current()
 
@@ -79,8 +82,12 @@ async def open_orchestra(
         embedder = Embedder(settings.embedding_model)
         stack.push_async_callback(embedder.close)
         lessons = Lessons(database, embedder)
-        examples = read_examples(settings.personas_dir / "domains.yaml")
-        router = Router(examples, embedder, lessons, settings.data_dir)
+        router = Router(
+            read_examples(settings.personas_dir / "domains.yaml"),
+            embedder,
+            lessons,
+            settings.data_dir,
+        )
 
         vectors = await stack.enter_async_context(open_vectors(settings))
         log.info("Vectors: %s", vectors.description)
@@ -121,8 +128,24 @@ async def open_orchestra(
         if in_advance:
             orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
             stack.push_async_callback(_stop, orchestra.warming)
-            stack.push_async_callback(_stop, asyncio.create_task(roster.stay_fresh()))
+            await _keep_personas(orchestra, examiner, stack)
         yield orchestra
+
+
+async def _keep_personas(
+    orchestra: Orchestra, examiner: Examiner | None, stack: AsyncExitStack
+) -> None:
+    """Keep the personas fresh, and examine edits where a baseline is set.
+
+    Raises:
+        SettingsError: the baseline is of another model.
+    """
+    roster = orchestra.roster
+    stack.push_async_callback(_stop, asyncio.create_task(roster.stay_fresh()))
+    if examiner is not None:
+        examiner.open(orchestra.lab.interviewer, orchestra.embedder, roster.reload_soon)
+        stack.push_async_callback(examiner.close)
+        roster.reload_soon()  # what was read before anybody could examine it
 
 
 _house: tuple[Orchestra, AsyncExitStack] | None = None

@@ -21,6 +21,7 @@ from orchestra.crews.worker import Worker
 from orchestra.crews.workflow import Workflow
 from orchestra.database import Database
 from orchestra.errors import StorageError
+from orchestra.lab.examiner import Examiner
 from orchestra.llm.chat import ChatModel
 from orchestra.llm.embedded import shipped_voices
 from orchestra.llm.embedding import Embedder
@@ -101,7 +102,10 @@ async def open_speaker(
 
 
 def roster_on(
-    settings: Settings, database: Database | None, history: PersonaHistory | None = None
+    settings: Settings,
+    database: Database | None,
+    history: PersonaHistory | None = None,
+    examiner: Examiner | None = None,
 ) -> Roster:
     """The personas; nothing is read yet.
 
@@ -109,13 +113,27 @@ def roster_on(
         settings: Where they live.
         database: Needed where they live in it.
         history: Keeps their versions.
+        examiner: Says who of them may serve.
 
     Raises:
         StorageError: they live in the database, and there is none.
     """
     store, fallback = _persona_store(settings, database)
     recorder = history.record if history is not None else None
-    return Roster(store, settings.persona_ttl_seconds, fallback=fallback, recorder=recorder)
+    gate = examiner.admitted if examiner is not None else None
+    ttl = settings.persona_ttl_seconds
+    return Roster(store, ttl, fallback=fallback, recorder=recorder, gate=gate)
+
+
+def examiner_of(settings: Settings) -> Examiner | None:
+    """Who examines edited personas before they serve; None where no baseline is set.
+
+    Raises:
+        SettingsError: there is no run in the baseline's folder.
+    """
+    if settings.gate_baseline is None:
+        return None
+    return Examiner(settings.gate_baseline, settings.data_dir / "gate.json")
 
 
 @asynccontextmanager

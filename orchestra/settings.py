@@ -162,6 +162,11 @@ class Settings(BaseSettings):
         "gives them, @domain for all of one, or github:name for one provider's, separated by "
         "commas; empty: whoever it lets in.",
     )
+    gate_baseline: Path | None = Field(
+        None,
+        description="Folder of a good 'orchestra lab run': edited personas serve only once they "
+        "are found no less distinct than those, beyond noise.",
+    )
     authors: str = Field(
         "",
         description="Who may change personas on the page once sign-in is on: account names, or "

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Measure how distinct the personas are.", no_args_is_help=True)
 
-_REPLIES = "replies.jsonl"
-_METRICS = "metrics.json"
 _REPORT = "report.html"
 
 
@@ -79,8 +77,9 @@ def gate(
 ) -> None:
     """Fail when a new revision is less distinct, or less itself, beyond noise."""
     from orchestra.lab.gate import gate as judged
+    from orchestra.lab.kept import read_metrics
 
-    verdict = judged(_read_metrics(baseline), _read_metrics(now))
+    verdict = judged(read_metrics(baseline), read_metrics(now))
     if as_json:
         print(json.dumps(verdict.model_dump(mode="json"), ensure_ascii=False))
     else:
@@ -122,9 +121,10 @@ async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> l
         EvaluationError: the folder cannot be written, or some replies did not come.
     """
     from orchestra.lab.asking import asked, still_wanted
+    from orchestra.lab.kept import REPLIES, read_replies
 
-    path = out / _REPLIES
-    done, missing = still_wanted(plan, _kept(path))
+    path = out / REPLIES
+    done, missing = still_wanted(plan, read_replies(path))
     came: list[Sample] = []
     print(f"{len(missing)} replies to ask for, {len(done)} are there.", file=sys.stderr)
     try:
@@ -143,27 +143,6 @@ async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> l
     return [*done, *came]
 
 
-def _kept(path: Path) -> list[Sample]:
-    """The replies that an earlier run wrote; a last line that was cut off is taken away.
-
-    Raises:
-        EvaluationError: the file holds something else.
-    """
-    from orchestra.types.lab import Sample
-
-    try:
-        *whole, cut = path.read_text(encoding="utf-8").split("\n")
-        kept = [Sample.model_validate_json(line) for line in whole]
-        if cut:  # or what is written next would stand on the same line
-            path.write_text("".join(f"{line}\n" for line in whole), encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as exc:
-        message = f"{path} is not of an earlier run ({exc}). Give another --out, or remove it."
-        raise EvaluationError(message) from exc
-    return kept
-
-
 async def _reported(
     house: Orchestra, personas: Personas, samples: Sequence[Sample], out: Path
 ) -> Metrics:
@@ -173,34 +152,17 @@ async def _reported(
         EvaluationError: there are too few replies, or the folder cannot be written.
     """
     from orchestra.lab.figures import figures
+    from orchestra.lab.kept import METRICS
     from orchestra.lab.report import as_json, report
 
     metrics = await figures(personas, samples, house.embedder, house.lab.interviewer.model)
     try:
-        (out / _METRICS).write_text(as_json(metrics), encoding="utf-8")
+        (out / METRICS).write_text(as_json(metrics), encoding="utf-8")
         (out / _REPORT).write_text(report(metrics, samples, personas), encoding="utf-8")
     except OSError as exc:
         message = f"{out} cannot be written: {exc}"
         raise EvaluationError(message) from exc
     return metrics
-
-
-def _read_metrics(path: Path) -> Metrics:
-    """The figures of an earlier run.
-
-    Raises:
-        EvaluationError: there are none in the file.
-    """
-    from orchestra.types.lab import Metrics
-
-    try:
-        return Metrics.model_validate_json(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as exc:
-        message = f"{path} cannot be read: {exc}"
-        raise EvaluationError(message) from exc
-    except ValueError as exc:
-        message = f"{path} is no metrics.json of 'orchestra lab run'."
-        raise EvaluationError(message) from exc
 
 
 def _print_metrics(metrics: Metrics, out: Path) -> None:

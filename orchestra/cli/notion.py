@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestra.cli.command import AsJson, DryRun, read_own_settings, show_parts
-from orchestra.errors import SettingsError
+from orchestra.errors import PersonaError, SettingsError
 from orchestra.settings import Settings
 
 if TYPE_CHECKING:
@@ -77,9 +77,29 @@ def check(as_json: AsJson = False) -> None:
 
     async def run() -> list[PartStatus]:
         async with _store(settings) as (wire, store):
-            return await examine(wire, store)
+            return [*await examine(wire, store), *await _at_the_gate(settings, store)]
 
     show_parts(asyncio.run(run()), as_json=as_json)
+
+
+async def _at_the_gate(settings: Settings, store: NotionPersonas) -> list[PartStatus]:
+    """Whether what the table says now may serve; nothing where no baseline is set, or no table."""
+    from orchestra.parts import examiner_of
+    from orchestra.types.status import PartStatus
+
+    examiner = examiner_of(settings)
+    if examiner is None:
+        return []
+    try:
+        personas = await store.load()
+    except PersonaError:  # which the other parts tell
+        return []
+    why = examiner.verdict(personas)
+    if why is None:
+        return [PartStatus("gate", ok=True, detail="not examined yet; the server does that")]
+    if why:
+        return [PartStatus("gate", ok=False, detail=why, fix="Make what was edited more itself.")]
+    return [PartStatus("gate", ok=True, detail="examined, and no less distinct")]
 
 
 @app.command("push")

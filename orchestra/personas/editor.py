@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from orchestra.errors import (
     OrchestraError,
@@ -24,6 +25,17 @@ log = logging.getLogger(__name__)
 
 ANY = "*"
 """Expects whatever is there."""
+
+
+@dataclass
+class _Change:
+    """One change, while it happens."""
+
+    personas: Personas
+    """What is in the store right now."""
+    before: Persona | None
+    after: Personas
+    """What is in the store once it is done: the gate may have others serve."""
 
 
 class Editor:
@@ -45,14 +57,14 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("create", persona.id, author) as (personas, before):
-            if persona.id in {*personas.ids, *personas.unread}:
+        async with self._change("create", persona.id, author) as change:
+            if persona.id in {*change.personas.ids, *change.personas.unread}:
                 message = (
                     f"There is a persona '{persona.id}' already. Replace it, or take another id."
                 )
                 raise PersonaConflictError(message)
-            await self._put(persona, personas, before)
-        return (await self._roster.current()).get(persona.id)
+            await self._put(persona, change)
+        return change.after.get(persona.id)
 
     async def replace(self, persona: Persona, expected: str, author: str) -> Persona:
         """Replace the persona with the same id.
@@ -71,11 +83,11 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("replace", persona.id, author) as (personas, before):
-            personas.get(persona.id)
-            _check_expected(persona.id, expected, before)
-            await self._put(persona, personas, before)
-        return (await self._roster.current()).get(persona.id)
+        async with self._change("replace", persona.id, author) as change:
+            change.personas.get(persona.id)
+            _check_expected(persona.id, expected, change.before)
+            await self._put(persona, change)
+        return change.after.get(persona.id)
 
     async def teach(self, persona_id: str, example: Example, author: str) -> Persona:
         """Add an exchange to a persona's examples; one on the same message is replaced.
@@ -89,12 +101,12 @@ class Editor:
             PersonaStoreError: the store does not answer, or refuses.
         """
         note = f"learned: {shorten(example.message, 80)}"
-        async with self._change("teach", persona_id, author, note) as (personas, before):
-            persona = personas.get(persona_id)
+        async with self._change("teach", persona_id, author, note) as change:
+            persona = change.personas.get(persona_id)
             others = [one for one in persona.examples if one.message != example.message]
             fields = persona.model_dump() | {"examples": (*others, example)}
-            await self._put(checked(persona_id, fields), personas, before)
-        return (await self._roster.current()).get(persona_id)
+            await self._put(checked(persona_id, fields), change)
+        return change.after.get(persona_id)
 
     async def remove(self, persona_id: str, expected: str, author: str) -> None:
         """Remove a persona; its versions and memories stay.
@@ -105,10 +117,10 @@ class Editor:
             PersonaConflictError: it is the last one.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("remove", persona_id, author) as (personas, before):
-            name = personas.get(persona_id).name
-            _check_expected(persona_id, expected, before)
-            if len(personas.members) == 1:
+        async with self._change("remove", persona_id, author) as change:
+            name = change.personas.get(persona_id).name
+            _check_expected(persona_id, expected, change.before)
+            if len(change.personas.members) == 1:
                 message = f"{name} is the last one: somebody has to answer."
                 raise PersonaConflictError(message)
             await self._roster.store.remove(persona_id)
@@ -126,16 +138,16 @@ class Editor:
             PersonaStoreError: the store does not answer, or refuses.
         """
         note = f"back to version {version}"
-        async with self._change("rollback", persona_id, author, note) as (personas, before):
-            _check_expected(persona_id, expected, before)
+        async with self._change("rollback", persona_id, author, note) as change:
+            _check_expected(persona_id, expected, change.before)
             persona = await self._history.version(persona_id, version)
-            await self._put(persona, personas, before)
-        return (await self._roster.current()).get(persona_id)
+            await self._put(persona, change)
+        return change.after.get(persona_id)
 
     @asynccontextmanager
     async def _change(
         self, action: str, persona_id: str, author: str, note: str = ""
-    ) -> AsyncIterator[tuple[Personas, Persona | None]]:
+    ) -> AsyncIterator[_Change]:
         """What is in the store right now, for one change, which is then read back.
 
         Whatever comes of it is noted.
@@ -149,13 +161,14 @@ class Editor:
             try:
                 personas = await self._roster.reload()
                 before = personas.find(persona_id)
-                yield personas, before
+                change = _Change(personas, before, personas)
+                yield change
             except OrchestraError as exc:
                 await self._note(action, persona_id, author, before, str(exc))
                 raise
             try:
-                personas = await self._roster.reload()
-                after = personas.find(persona_id)
+                change.after = await self._roster.reload()
+                after = change.after.find(persona_id)
                 if after != before:
                     revision = after.revision if after else ""
                     await self._history.credit(persona_id, revision, author, note)
@@ -170,16 +183,16 @@ class Editor:
                 raise
             await self._note(action, persona_id, author, before, "done")
 
-    async def _put(self, persona: Persona, personas: Personas, before: Persona | None) -> None:
+    async def _put(self, persona: Persona, change: _Change) -> None:
         """Write a persona among the others.
 
         Raises:
             PersonaInvalidError: a subject belongs to one of them.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        others = (one for one in personas.members if one.id != persona.id)
+        others = (one for one in change.personas.members if one.id != persona.id)
         check_subjects((*others, persona))
-        await self._roster.store.put(persona, before)
+        await self._roster.store.put(persona, change.before)
 
     async def _note(
         self, action: str, persona_id: str, author: str, before: Persona | None, outcome: str

@@ -56,6 +56,7 @@ class Roster:
         clock: Callable[[], float] = time.monotonic,
         fallback: PersonaStore | None = None,
         recorder: Callable[[Personas], Awaitable[None]] | None = None,
+        gate: Callable[[Personas], Personas] | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
@@ -65,9 +66,11 @@ class Roster:
             clock: Seconds.
             fallback: Who answers when the store fails and nothing of it was kept.
             recorder: Keeps what was read, when it differs from what it kept last.
+            gate: Who serves once these were read: they, or others with the reason as a problem.
         """
         self.store = store
         self._recorder = recorder
+        self._gate = gate
         self._recorded: Personas | None = None
         self._ttl_seconds = ttl_seconds
         self._clock = clock
@@ -99,6 +102,8 @@ class Roster:
 
     async def reload(self) -> Personas:
         """Read the personas now: what comes back was asked for after this was called.
+
+        That is what the store has, which serves unless the gate holds it back.
 
         Raises:
             PersonaError: they could not be read; the last good set stays in use.
@@ -141,7 +146,7 @@ class Roster:
             PersonaError: from nowhere.
         """
         try:
-            return await self._read_in_time()
+            fresh = await self._read_in_time()
         except PersonaError:
             known = self._personas or self.store.kept()  # somebody else may have found some
             if known is not None:
@@ -158,6 +163,7 @@ class Roster:
                 raise
             self._personas = self._personas or known
             return self._personas
+        return self._personas or fresh
 
     async def _read_in_time(self) -> Personas:
         """Read the personas, and do not wait for ever.
@@ -217,23 +223,24 @@ class Roster:
             self._failed(f"{type(exc).__name__}: {exc}")
             log.exception("Personas were not reloaded")
             raise
-        if fresh != self._personas:
+        serving = self._gate(fresh) if self._gate is not None else fresh
+        if serving != self._personas:
             log.info(
                 "Personas: %s from %s, revision %s",
-                ", ".join(fresh.ids),
-                fresh.source,
-                fresh.revision,
+                ", ".join(serving.ids),
+                serving.source,
+                serving.revision,
             )
-            for problem in fresh.problems:
+            for problem in serving.problems:
                 log.warning("%s", problem)
-            self._personas = fresh
+            self._personas = serving
         self._loaded_at = self._clock()
         self._due_at = self._loaded_at + self._ttl_seconds
         self._reloads += 1
         self._failures_in_a_row = 0
         self._last_error = None
-        await self._record(self._personas)
-        return self._personas
+        await self._record(fresh)
+        return self._personas if fresh == self._personas else fresh
 
     async def _record(self, personas: Personas) -> None:
         """Keep a version of what is new; a database that is down is asked again next time."""
