@@ -16,7 +16,7 @@ _GIVES_WAY_SECONDS = 0.001
 
 
 def prepare_environment(settings: Settings | None = None) -> None:
-    """Tell vendors, through the only channel they read, to stay quiet and local.
+    """Tell vendors, through the only channel they read, to stay quiet and local, and where we are.
 
     Args:
         settings: Those of this process; None reads them.
@@ -24,6 +24,15 @@ def prepare_environment(settings: Settings | None = None) -> None:
     Raises:
         StorageError: the data folder, which keeps the secret of sessions, cannot be written.
     """
+    keep_vendors_quiet()
+    os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
+    data_dir = (settings or read_settings()).data_dir
+    os.environ["CREWAI_STORAGE_DIR"] = str(data_dir.absolute() / "crewai")
+    os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
+
+
+def keep_vendors_quiet() -> None:
+    """Tell vendors to ask nobody elsewhere, to report nothing, and to take one thread."""
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["TRANSFORMERS_OFFLINE"] = "1"
     os.environ["ANONYMIZED_TELEMETRY"] = "False"
@@ -34,10 +43,6 @@ def prepare_environment(settings: Settings | None = None) -> None:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["OMP_NUM_THREADS"] = "1"
     os.environ["TQDM_DISABLE"] = "1"
-    os.environ["CHAINLIT_APP_ROOT"] = str(ROOT)
-    data_dir = (settings or read_settings()).data_dir
-    os.environ["CREWAI_STORAGE_DIR"] = str(data_dir.absolute() / "crewai")
-    os.environ.setdefault("CHAINLIT_AUTH_SECRET", _kept_secret(data_dir / "sign-in.secret"))
 
 
 def limit_threads() -> None:

@@ -1,19 +1,33 @@
-"""Where authors shape personas on the page: what they teach goes to the live store."""
+"""Where authors shape personas on the page: try a draft, publish it to the live store."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Annotated, Any
 
-from fastapi import APIRouter, HTTPException, Request, Response
-from pydantic import BaseModel
+from fastapi import APIRouter, Depends, HTTPException, Request, Response
+from fastapi.responses import StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from orchestra import screen
-from orchestra.api.caller import AuthorOf, House
-from orchestra.api.personas import count_change
+from orchestra.api.caller import AuthorOf, Caller, House
+from orchestra.api.personas import Expected, count_change
+from orchestra.api.wire import told
+from orchestra.lab.comparing import LONGEST_QUESTION
+from orchestra.lab.trying import trying
+from orchestra.personas.rules import checked
 from orchestra.types.persona import Example, Persona
 
 router = APIRouter(prefix="/api/v1/studio", tags=["studio"])
 
+
+async def admit_author(request: Request, house: House, author: AuthorOf) -> Caller:
+    """Let an author change something, not too often."""
+    count_change(request, house)
+    return author
+
+
+Changing = Annotated[Caller, Depends(admit_author)]
 
 _WITHOUT_VOICE = (
     "The built-in model has a trained voice for each persona as it was shipped. One that learns "
@@ -45,17 +59,92 @@ async def show_answer(answer_id: str, house: House, author: AuthorOf) -> Exchang
     return Exchange(persona=persona, message=message, reply=reply, warning=warning)
 
 
+class Stored(BaseModel):
+    """All personas as the store has them, which the gate may still hold back."""
+
+    personas: list[Persona]
+    problems: list[str]
+
+
+@router.get("/personas")
+async def show_stored(house: House, author: AuthorOf) -> Stored:
+    """Everybody as they are in the store, read now, and what is wrong with them."""
+    del author  # only has to be one
+    personas = await house.roster.reload()
+    return Stored(personas=list(personas.members), problems=list(house.roster.status().problems))
+
+
+@router.get("/personas/{persona_id}")
+async def show_stored_persona(
+    persona_id: str, house: House, author: AuthorOf, response: Response
+) -> Persona:
+    """One persona as it is in the store, read now; its revision is the ETag."""
+    del author  # only has to be one
+    persona = (await house.roster.reload()).get(persona_id)
+    response.headers["ETag"] = f'"{persona.revision}"'
+    return persona
+
+
+class Draft(BaseModel):
+    """A persona as it could be, and what it is asked."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    persona: dict[str, Any]
+    message: Annotated[
+        str,
+        StringConstraints(strip_whitespace=True, min_length=1, max_length=LONGEST_QUESTION),
+    ]
+
+
+class Publication(BaseModel):
+    """A persona as it is to be, and why."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    persona: dict[str, Any]
+    note: str = Field("", max_length=200)
+
+
+@router.post("/try", response_model=None)
+async def try_draft(draft: Draft, house: House, author: AuthorOf) -> StreamingResponse:
+    """Let a draft and the persona as it is answer side by side; nothing is written.
+
+    Events `columntext` and `columnover`, with the keys 'current' and 'draft'.
+    """
+    del author  # only has to be one
+    edited = checked("draft", draft.persona)
+    personas = await house.roster.current()
+    events = trying(house.lab.interviewer, personas, edited, draft.message)
+    first = await anext(events)
+    return StreamingResponse(told(first, events), media_type="text/event-stream")
+
+
+@router.put("/personas/{persona_id}")
+async def publish(
+    persona_id: str,
+    given: Publication,
+    house: House,
+    author: Changing,
+    expected: Expected,
+    response: Response,
+) -> Persona:
+    """Replace a persona in the live store, with a note for its history."""
+    edited = checked("persona", {**given.persona, "id": persona_id.lower()})
+    persona = await house.editor.replace(edited, expected, author.name, given.note)
+    response.headers["ETag"] = f'"{persona.revision}"'
+    return persona
+
+
 @router.post("/personas/{persona_id}/examples", status_code=HTTPStatus.CREATED)
 async def teach(
     persona_id: str,
     example: Example,
-    request: Request,
     house: House,
-    author: AuthorOf,
+    author: Changing,
     response: Response,
 ) -> Persona:
     """Add an exchange to those that show how a persona talks; its ETag is the new revision."""
-    count_change(request, house)
     persona = await house.editor.teach(persona_id.lower(), example, author.name)
     response.headers["ETag"] = f'"{persona.revision}"'
     return persona

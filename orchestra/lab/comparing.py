@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections import Counter
@@ -12,12 +11,12 @@ from contextlib import aclosing
 import sqlalchemy as sa
 
 from orchestra.database import Database, now
-from orchestra.errors import LabClosedError, LabNotFoundError, LLMError, MessageError
-from orchestra.lab.interview import Interviewer, Said
+from orchestra.errors import LabClosedError, LabNotFoundError, MessageError
+from orchestra.lab.interview import Interviewer
+from orchestra.lab.together import Asked, together
 from orchestra.personas.roster import Roster
 from orchestra.tables import lab_comparisons
-from orchestra.types.lab import Column, ColumnOver, ColumnText, Comparison, ComparisonEvent
-from orchestra.types.persona import Personas
+from orchestra.types.lab import Column, ColumnOver, Comparison, ComparisonEvent
 
 TIE, NONE = "tie", "none"
 LONGEST_QUESTION = 2_000
@@ -54,10 +53,11 @@ class Comparer:
             raise MessageError(message)
         personas = await self._roster.current()
         wanted = [personas.get(one) for one in persona_ids] or list(personas.members)
-        columns = {
-            key: Column(key=key, persona_id=one.id, wording=one.wording)
+        everybody = [
+            Asked(Column(key=key, persona_id=one.id, wording=one.wording), one, personas)
             for key, one in zip(_keys([one.id for one in wanted]), wanted, strict=True)
-        }
+        ]
+        columns = {one.column.key: one.column for one in everybody}
         comparison = Comparison(
             id=str(uuid.uuid4()),
             question=question,
@@ -65,42 +65,14 @@ class Comparer:
             columns=tuple(columns.values()),
         )
         yield comparison
-        heard: asyncio.Queue[ComparisonEvent | None] = asyncio.Queue()
-        answering = asyncio.gather(
-            *(self._answer(column, personas, question, heard) for column in columns.values())
-        )
-        answering.add_done_callback(lambda _: heard.put_nowait(None))
-        try:
-            while (event := await heard.get()) is not None:
+        async with aclosing(together(self._interviewer, question, everybody)) as events:
+            async for event in events:
                 if isinstance(event, ColumnOver):
                     columns[event.column.key] = event.column
                 yield event
-            answering.result()
-        finally:
-            answering.cancel()
-            await asyncio.gather(answering, return_exceptions=True)
         comparison = comparison.model_copy(update={"columns": tuple(columns.values())})
         await self._keep(tester, comparison)
         yield comparison
-
-    async def _answer(
-        self,
-        column: Column,
-        personas: Personas,
-        question: str,
-        heard: asyncio.Queue[ComparisonEvent | None],
-    ) -> None:
-        said = Said()
-        asking = self._interviewer.ask(personas.get(column.persona_id), personas, question, said)
-        try:
-            async with aclosing(asking) as pieces:
-                async for piece in pieces:
-                    heard.put_nowait(ColumnText(key=column.key, text=piece))
-        except LLMError as exc:
-            column = column.model_copy(update={"error": str(exc)})
-        else:
-            column = column.model_copy(update={"reply": said.text, "seconds": said.seconds})
-        heard.put_nowait(ColumnOver(column=column))
 
     async def _keep(self, tester: str, comparison: Comparison) -> None:
         row = {

@@ -66,13 +66,16 @@ class Editor:
             await self._put(persona, change)
         return change.after.get(persona.id)
 
-    async def replace(self, persona: Persona, expected: str, author: str) -> Persona:
+    async def replace(
+        self, persona: Persona, expected: str, author: str, note: str = ""
+    ) -> Persona:
         """Replace the persona with the same id.
 
         Args:
             persona: The new content.
             expected: Revision that is to be replaced; ANY for whichever.
             author: Who does it.
+            note: Why, for the history.
 
         Returns:
             The persona as the store has it now.
@@ -83,7 +86,7 @@ class Editor:
             PersonaInvalidError: a subject belongs to somebody else.
             PersonaStoreError: the store does not answer, or refuses.
         """
-        async with self._change("replace", persona.id, author) as change:
+        async with self._change("replace", persona.id, author, note) as change:
             change.personas.get(persona.id)
             _check_expected(persona.id, expected, change.before)
             await self._put(persona, change)

@@ -112,6 +112,8 @@ async def _heard(message: cl.Message) -> None:
             await _show_memory(message.content)
         case "Tasks":
             await _show_tasks()
+        case "Studio":
+            await _show_studio()
         case "Crew":
             await _send_crew(message.content, persona_id)
         case _ if picked == lab.COMPARE:
@@ -301,3 +303,8 @@ async def _show_tasks() -> None:
 async def _show_teaching(answer_id: str) -> None:
     panel = cl.CustomElement(name="Teach", props={"answer": answer_id}, display="side")
     await cl.Message("An answer to learn from: Teach", elements=[panel]).send()
+
+
+async def _show_studio() -> None:
+    panel = cl.CustomElement(name="Studio", props={}, display="side")
+    await cl.Message("Who the personas are: Studio", elements=[panel]).send()

@@ -30,11 +30,15 @@ COMMANDS = (
 )
 
 
+FOR_AUTHORS = (("Studio", "sliders-horizontal", "Shape who the personas are"),)
+
+
 async def prepare_composer(house: Orchestra) -> None:
     """Offer on this page who can answer, what can be done, and how."""
     personas = await house.conversation.personas()
     cl.user_session.set("personas", personas)
-    cl.user_session.set("may_write", await sign_in.may_write(sign_in.person()))
+    may_write = await sign_in.may_write(sign_in.person())
+    cl.user_session.set("may_write", may_write)
     chosen = cl.context.session.chat_settings or {}
     options = [
         cl.ModeOption(
@@ -56,8 +60,9 @@ async def prepare_composer(house: Orchestra) -> None:
     ]
     emitter = cl.context.emitter
     await emitter.set_modes([cl.Mode(id="who", name="Who answers", options=options)])
+    commands = COMMANDS + (FOR_AUTHORS if may_write else ())
     await emitter.set_commands(
-        [{"id": name, "icon": icon, "description": told} for name, icon, told in COMMANDS]  # type: ignore[typeddict-item]  # Chainlit's own examples leave out the optional keys
+        [{"id": name, "icon": icon, "description": told} for name, icon, told in commands]  # type: ignore[typeddict-item]  # Chainlit's own examples leave out the optional keys
     )
     await cl.ChatSettings(
         [

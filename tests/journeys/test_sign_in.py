@@ -36,7 +36,7 @@ def guarded(serve, tmp_path_factory):
     """A product with three accounts; also the key of each."""
     data_dir = tmp_path_factory.mktemp("guarded")
     keys = {name: account(data_dir, "add", name) for name in ("anna", "ben", "carl")}
-    with serve(data_dir, ORCHESTRA_AUTHORS="carl, github:carla") as product:
+    with serve(data_dir, ORCHESTRA_AUTHORS="anna, github:carla") as product:
         yield product, keys
 
 
@@ -129,14 +129,14 @@ def test_nobody_sees_or_stops_another_persons_task(guarded, shared_model):
 def test_only_authors_change_personas_on_the_page(guarded):
     product, _ = guarded
     address = "/api/v1/studio/answers/no-such"
-    with signed_in(product, "ben") as ben, signed_in(product, "carl") as carl:
+    with signed_in(product, "ben") as ben, signed_in(product, "anna") as anna:
         refused = ben.get(address)
         assert refused.status_code == 403
         assert "adds 'ben' to ORCHESTRA_AUTHORS" in refused.json()["detail"]
         example = {"message": "Why?", "reply": "Because."}
         taught = ben.post("/api/v1/studio/personas/karen/examples", json=example)
         assert taught.status_code == 403
-        assert carl.get(address).status_code == 404
+        assert anna.get(address).status_code == 404
     with client(product) as stranger:
         assert stranger.get(address).status_code == 401
 

@@ -61,6 +61,102 @@ def test_a_liked_answer_becomes_an_example_that_the_next_answer_knows(page, http
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+def studio(page):
+    page.click("#chat-input")
+    page.keyboard.type("/Studio")
+    page.locator("[cmdk-item], .command-item", has_text="Studio").first.wait_for()
+    page.keyboard.press("Enter")
+    page.keyboard.type("open")
+    page.keyboard.press("Enter")
+    panel = page.get_by_label("Studio", exact=True)
+    expect(panel.get_by_label("Backstory")).to_be_visible()
+    return panel
+
+
+def read(http, persona_id="sophia"):
+    answer = http.get(f"/api/v1/studio/personas/{persona_id}")
+    return answer.json(), {"If-Match": answer.headers["ETag"]}
+
+
+def put(http, persona, headers, note=""):
+    body = {"persona": persona, "note": note}
+    return http.put(f"/api/v1/studio/personas/{persona['id']}", json=body, headers=headers)
+
+
+def test_a_draft_is_tried_beside_the_present_one_and_published(page, http, shared_model):
+    secret = f"Sophia keeps {page.viewport_size['width']} bees."
+
+    def choose(body):
+        return Reply("Ask the bees." if secret in str(body["messages"][0]) else "It may depend.")
+
+    shared_model.choose(choose)
+    panel = studio(page)
+    panel.get_by_role("button", name="Sophia", exact=True).click()
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
+    slider = panel.get_by_label("formality")
+    slider.press("Home")
+    slider.press("ArrowRight")
+    expect(panel.locator("output").last).to_have_text("0.05")
+    panel.get_by_label("Backstory").fill(secret)
+    panel.get_by_label("Try it").fill("What do we do with honey?")
+    panel.get_by_role("button", name="Try it").click()
+    tried = panel.locator(".orchestra-tried article")
+    expect(tried.nth(0)).to_contain_text("It may depend.")
+    expect(tried.nth(1)).to_contain_text("Ask the bees.")
+    assert http.get("/api/v1/personas/sophia").json()["backstory"] != secret
+    panel.get_by_label("What changed").fill("bees")
+    panel.get_by_role("button", name="Publish Sophia").click()
+    expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
+    serving = http.get("/api/v1/personas/sophia").json()
+    assert (serving["backstory"], serving["traits"]["formality"]) == (secret, 0.05)
+    assert http.get("/api/v1/personas/sophia/versions").json()[0]["note"] == "bees"
+    assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_two_authors_lose_nothing_of_each_other(page, http):
+    panel = studio(page)
+    panel.get_by_role("button", name="Sophia", exact=True).click()
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
+    panel.get_by_label("Backstory").fill("Mine.")
+    panel.get_by_label("Role").fill("Counter of things")
+    persona, headers = read(http)
+    theirs = {**persona, "backstory": "Theirs.", "voice": "slow and sure"}
+    assert put(http, theirs, headers).status_code == 200
+    panel.get_by_role("button", name="Publish Sophia").click()
+    expect(panel.get_by_text("Somebody else changed Sophia meanwhile.")).to_be_visible()
+    expect(panel.get_by_label("How it talks")).to_have_value("slow and sure")
+    expect(panel.get_by_label("Role")).to_have_value("Counter of things")
+    expect(panel.get_by_role("button", name="Publish Sophia")).to_be_disabled()
+    panel.get_by_role("group", name="Which Backstory").get_by_role(
+        "button", name="Keep yours"
+    ).click()
+    panel.get_by_role("button", name="Publish Sophia").click()
+    expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
+    merged, _ = read(http)
+    assert (merged["backstory"], merged["voice"], merged["role"]) == (
+        "Mine.",
+        "slow and sure",
+        "Counter of things",
+    )
+
+
+def test_what_breaks_a_rule_is_told_in_the_panel_and_over_the_wire(page, http):
+    panel = studio(page)
+    panel.get_by_label("Backstory").fill("")
+    panel.get_by_role("button", name="Publish").click()
+    expect(panel.get_by_role("alert")).to_contain_text("backstory")
+    persona, headers = read(http)
+    high = {**persona, "traits": {**persona["traits"], "humor": 1.5}}
+    refused = put(http, high, headers)
+    assert refused.status_code == 422
+    assert "traits.humor" in refused.json()["detail"]
+    assert put(http, persona, {"If-Match": '"000000000000"'}).status_code == 412
+    assert http.put("/api/v1/studio/personas/sophia", json={"persona": persona}).status_code == 428
+    blank = http.post("/api/v1/studio/try", json={"persona": persona, "message": "  "})
+    assert blank.status_code == 422
+    assert http.get("/api/v1/studio/personas").json()["problems"] == []
+
+
 def test_what_cannot_be_taught_says_why_and_changes_nothing(page, http):
     send(page, QUESTION)
     finished(page)
