@@ -32,7 +32,7 @@ async def replies(house, questions=QUESTIONS, talk=(), kept=(), who=None):
     personas = who or await house.roster.current()
     plan = Plan(personas, tuple(questions), tuple(talk))
     done, _ = still_wanted(plan, kept)
-    return [*done, *[one async for one in asked(house.lab.interviewer, plan, done, 8)]]
+    return [*done, *[one async for one in asked(house.lab.interviewer, plan, done, 1)]]
 
 
 async def measured(house, questions=QUESTIONS, talk=()):
