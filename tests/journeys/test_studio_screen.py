@@ -114,18 +114,20 @@ def test_a_draft_is_tried_beside_the_present_one_and_published(page, http, share
 
 
 def test_two_authors_lose_nothing_of_each_other(page, http):
+    size = page.viewport_size["width"]
+    mine, role = f"Mine, {size} wide.", f"Counter of {size} things"
     panel = studio(page)
     panel.get_by_role("button", name="Sophia", exact=True).click()
     expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
-    panel.get_by_label("Backstory").fill("Mine.")
-    panel.get_by_label("Role").fill("Counter of things")
+    panel.get_by_label("Backstory").fill(mine)
+    panel.get_by_label("Role").fill(role)
     persona, headers = read(http)
-    theirs = {**persona, "backstory": "Theirs.", "voice": "slow and sure"}
+    theirs = {**persona, "backstory": "Theirs.", "voice": f"slow, {size} times"}
     assert put(http, theirs, headers).status_code == 200
     panel.get_by_role("button", name="Publish Sophia").click()
     expect(panel.get_by_text("Somebody else changed Sophia meanwhile.")).to_be_visible()
-    expect(panel.get_by_label("How it talks")).to_have_value("slow and sure")
-    expect(panel.get_by_label("Role")).to_have_value("Counter of things")
+    expect(panel.get_by_label("How it talks")).to_have_value(theirs["voice"])
+    expect(panel.get_by_label("Role")).to_have_value(role)
     expect(panel.get_by_role("button", name="Publish Sophia")).to_be_disabled()
     panel.get_by_role("group", name="Which Backstory").get_by_role(
         "button", name="Keep yours"
@@ -133,11 +135,7 @@ def test_two_authors_lose_nothing_of_each_other(page, http):
     panel.get_by_role("button", name="Publish Sophia").click()
     expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
     merged, _ = read(http)
-    assert (merged["backstory"], merged["voice"], merged["role"]) == (
-        "Mine.",
-        "slow and sure",
-        "Counter of things",
-    )
+    assert (merged["backstory"], merged["voice"], merged["role"]) == (mine, theirs["voice"], role)
 
 
 def test_what_breaks_a_rule_is_told_in_the_panel_and_over_the_wire(page, http):
