@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import contextvars
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +28,9 @@ from dbos import (
 )
 from dbos import SetWorkflowID as NamedRun
 
+# DBOS's own round over a queue, for which it offers no public way in: see `_Bell`.
+from dbos._queue import queue_worker_thread
+
 from orchestra.crews.limits import Limits
 from orchestra.errors import CrewError, OrchestraError, StorageError, TaskLostError
 
@@ -34,6 +38,8 @@ VERSION = "1"
 """Of the order of steps: what a worker of another version began waits for one of that version."""
 _QUEUE = "crews"
 _POLL_SECONDS = 0.2
+"""How soon is seen what another process has put, and that there is room again."""
+_JOIN_SECONDS = 10.0
 
 
 Workflow = Callable[[str], Coroutine[Any, Any, None]]
@@ -65,6 +71,8 @@ class DurableQueue:
         self._do = run
         self._limits = limits
         self._workflow: Workflow | None = None
+        self._bell = _Bell()
+        self._looking: threading.Thread | None = None
 
     async def open(self) -> None:
         """Begin to take work.
@@ -81,7 +89,7 @@ class DurableQueue:
                 raise
 
     async def _launch(self) -> None:
-        DBOS(
+        dbos = DBOS(
             config={
                 "name": "orchestra",
                 "system_database_url": self._address,
@@ -92,8 +100,9 @@ class DurableQueue:
             }
         )
         self._workflow = self._registered()
+        DBOS.listen_queues([])  # a thread of ours looks into it
         DBOS.launch()  # for a tenth of a second, on this loop: the one that work then runs on
-        await DBOS.register_queue_async(
+        queue = await DBOS.register_queue_async(
             _QUEUE,
             worker_concurrency=min(self._limits.per_process, self._limits.in_all),
             partition_concurrency=min(self._limits.per_person, self._limits.in_all),
@@ -101,9 +110,16 @@ class DurableQueue:
             polling_interval_sec=_POLL_SECONDS,
             on_conflict="always_update",
         )
+        self._looking = threading.Thread(
+            target=queue_worker_thread, args=(self._bell, dbos, queue), name="crews-queue"
+        )
+        self._looking.start()
 
     async def close(self) -> None:
         """Take no more; what is under way has been stopped by now, and waits for another worker."""
+        self._bell.set()
+        if self._looking is not None:
+            await asyncio.to_thread(self._looking.join, _JOIN_SECONDS)
         await asyncio.to_thread(lambda: DBOS.destroy(destroy_registry=True))
         # DBOS made its own threads the loop's, and has stopped them; who closes next needs some.
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor())
@@ -123,6 +139,7 @@ class DurableQueue:
             SetEnqueueOptions(queue_partition_key=person),
         ):
             await DBOS.enqueue_workflow_async(_QUEUE, self._workflow, name)
+        self._bell.ring()
 
     async def once(self, step: str, work: Callable[[], Awaitable[str]]) -> str:
         """Inside a run: do a step, or return its outcome where it was done before.
@@ -205,6 +222,7 @@ class DurableQueue:
         """
         with self._errors():
             await DBOS.resume_workflows_async(list(names), queue_name=_QUEUE)
+        self._bell.ring()
 
     async def forget(self, names: Sequence[str]) -> None:
         """Remove the outcomes of works that are over.
@@ -240,6 +258,33 @@ class DurableQueue:
             said = " ".join(str(exc).split())[:200]
             message = f"The outcomes of tasks cannot be kept in {self._place}: {said}"
             raise StorageError(message) from exc
+
+
+class _Bell(threading.Event):
+    """What DBOS waits on between two looks into its queue; rung, it looks at once.
+
+    Set, it stops, as DBOS means it. Without this a task would wait for half a pause on average,
+    and to make the pause shorter costs an idle server much: 18 % of a core at 0.05 seconds.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rung = threading.Event()
+
+    def ring(self) -> None:
+        """End the pause."""
+        self._rung.set()
+
+    def set(self) -> None:
+        """Stop."""
+        super().set()
+        self.ring()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Pause until the time is over or somebody rings; whether to stop."""
+        self._rung.wait(timeout)
+        self._rung.clear()
+        return self.is_set()
 
 
 def _prepare(address: str) -> None:

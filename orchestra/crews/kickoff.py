@@ -1,4 +1,4 @@
-"""crewai itself: one agent, one task, one crew, made for one duty and thrown away.
+"""crewai itself: one agent and one task, made for one duty and thrown away.
 
 Importing this module imports crewai, which takes seconds; `agents` does so in a thread.
 """
@@ -11,8 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from crewai import Agent, BaseLLM, Crew, Task
+from crewai import Agent, BaseLLM, Task
+from crewai.agents.agent_executor import AgentExecutor, AgentExecutorState
 from crewai.events.utils.console_formatter import set_suppress_console_output
+from crewai.flow.flow_definition import FlowDefinition
 from crewai.hooks.dispatch import HookAborted
 from crewai.tools import BaseTool
 from crewai.utilities.types import LLMMessage
@@ -56,18 +58,32 @@ async def kick_off(
         goal=duty.goal,
         backstory=duty.backstory,
         llm=_HouseModel(model="house", context_tokens=context_tokens).asking(ask),
+        executor_class=_Executor,
         allow_delegation=False,
         tools=[_tool(one, use) for one in tools],
+        cache=False,
         max_retry_limit=0,
         max_iter=MOST_ROUNDS,
         verbose=False,
     )
     task = Task(description=duty.description, expected_output=duty.expected, agent=agent)
-    crew = Crew(agents=[agent], tasks=[task], verbose=False, tracing=False, cache=False)
-    # Else every result would lie in a file of crewai's, in clear.
-    crew._task_output_handler = _Nowhere()  # type: ignore[assignment]  # noqa: SLF001  # the only way
-    output = await crew.akickoff()
-    return str(getattr(output, "raw", ""))
+    # A crew of crewai's around one agent and one task would double what that costs.
+    output = await task.aexecute_sync(agent)
+    return str(output.raw)
+
+
+class _Executor(AgentExecutor):
+    """crewai's own, told the class of its state; it would make a new one for each agent.
+
+    To be removed once crewai makes that class once: it is a third of what an agent costs.
+    """
+
+    initial_state: Any = AgentExecutorState
+
+    @classmethod
+    def flow_definition(cls) -> FlowDefinition:
+        """Of the class above; crewai does not look there for a flow's steps."""
+        return AgentExecutor.flow_definition()
 
 
 class _HouseModel(BaseLLM):
@@ -167,19 +183,6 @@ def _arguments(name: str, parameters: str) -> type[BaseModel]:
             return copy.deepcopy(schema)
 
     return Arguments
-
-
-class _Nowhere:
-    """Takes what crewai would write into a file."""
-
-    def reset(self) -> None:
-        """Nothing is there."""
-
-    def update(self, *_: object, **__: object) -> None:
-        """Nothing is kept."""
-
-    def load(self) -> None:
-        """Nothing is there."""
 
 
 def _turn(message: Mapping[str, Any]) -> ChatTurn:

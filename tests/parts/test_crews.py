@@ -238,6 +238,18 @@ async def test_a_task_that_takes_too_long_fails(open_house, model):
     assert task.error == "It took longer than 0.3 seconds."
 
 
+async def test_a_task_is_taken_at_once_not_when_the_queue_is_looked_into_next(
+    open_house, model, monkeypatch
+):
+    monkeypatch.setattr("orchestra.crews.durable._POLL_SECONDS", 600)
+    model.choose(agreeable)
+    async with open_house() as house:
+        assert (await worked(house)).status == "completed"
+        task = await asked_first(house)
+        await house.runs.answer(task.task_id, None, answer(approved=True))
+        assert (await done(house, task.task_id)).status == "completed"
+
+
 async def test_one_person_does_not_take_all_the_room(open_house, model):
     limits = {"crews_at_once": 3, "crews_at_once_per_person": 2, "model_timeout_seconds": 60}
     async with open_house(**limits) as house:
