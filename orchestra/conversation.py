@@ -28,6 +28,7 @@ from orchestra.routing.addressing import has_no_subject
 from orchestra.routing.router import Router
 from orchestra.types.conversation import (
     Answered,
+    Consulted,
     Delta,
     Event,
     Exchange,
@@ -126,10 +127,11 @@ class Conversation:
             briefing=message.briefing,
             colleagues=_colleagues(message, persona, personas),
         )
-        reply, first_token_ms = Reply(), None
+        reply, first_token_ms, missed = Reply(), None, list[str]()
         async with aclosing(self._replies.reply(turn, message.user_id, reply)) as pieces:
             async for piece in pieces:
                 first_token_ms = first_token_ms or watch.elapsed_ms()
+                missed += _missed(piece)
                 yield Delta(text=piece) if isinstance(piece, str) else piece
         if not reply.text.strip():
             problem = (
@@ -153,7 +155,7 @@ class Conversation:
             revision=persona.revision,
             finished=reply.finished,
             memory_id=memory_id,
-            notes=notes if _ends_whole(reply) else (*notes, _CUT),
+            notes=(*missed, *notes, *(() if _ends_whole(reply) else (_CUT,))),
         )
 
     def begin(self, user_id: str, conversation_id: str) -> None:
@@ -286,6 +288,13 @@ def _colleagues(message: Message, persona: Persona, personas: Personas) -> tuple
     if message.briefing or message.instructions:
         return ()
     return tuple(one for one in personas.members if one.id != persona.id)
+
+
+def _missed(piece: str | Consulted) -> list[str]:
+    """What to tell of a colleague who was asked and failed: the answer says nothing of it."""
+    if isinstance(piece, str) or not piece.error:
+        return []
+    return [f"{piece.persona_name} was asked and did not answer. {piece.error}"]
 
 
 def _ends_whole(reply: Reply) -> bool:

@@ -77,7 +77,8 @@ class Replies:
         """Yield a reply piece by piece, and whom it asked in the middle of it.
 
         A colleague's answer stands in the reply as a quotation, so whoever reads the reply sees
-        it; a colleague who fails is told there, and the reply goes on.
+        it. A colleague who fails is told among the pieces and in Consulted, and the reply goes on
+        without a word of that: an error is no part of what was said.
 
         Args:
             turn: What is to be answered; `colleagues` may be asked where the model can be told so.
@@ -134,7 +135,8 @@ class Replies:
                     yield draft.quote(piece.replace("\n", "\n> "))
         except LLMError as exc:
             error = str(exc)
-            yield draft.quote(f"*(did not answer: {exc})*")
+            draft.quoted, draft.answer = "", Reply(usage=draft.answer.usage)
+            yield f"*(did not answer: {exc})*"
         yield draft.quote("\n\n")
         yield Consulted(
             persona_id=asked.persona.id,

@@ -315,9 +315,13 @@ lab_trials = sa.Table(
     sa.Column("guess", sa.String(40)),
     sa.Column("created_at", _UTC, nullable=False),
     sa.Column("guessed_at", _UTC),
+    sa.Column("revision", sa.String(12)),
     sa.UniqueConstraint("user_id", "question", name="lab_trials_once"),
 )
-"""Answers without names, and whose a tester guessed they are."""
+"""Answers without names, and whose a tester guessed they are.
+
+`wording` is what the model was told of the persona, `revision` all that it was.
+"""
 
 lab_comparisons = sa.Table(
     "lab_comparisons",
@@ -330,6 +334,10 @@ lab_comparisons = sa.Table(
     sa.Column("vote", sa.String(60)),
     sa.Column("created_at", _UTC, nullable=False),
     sa.Column("voted_at", _UTC),
+    sa.Column("revisions", sa.Text),
     sa.Index("lab_comparisons_by_vote", "vote"),
 )
-"""Answers side by side as JSON, and which one was voted best: a column's key, 'tie' or 'none'."""
+"""Answers side by side as JSON, and which one was voted best: a column's key, 'tie' or 'none'.
+
+`revisions` is JSON too: by persona, which revision of it answered.
+"""

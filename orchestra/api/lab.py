@@ -118,7 +118,7 @@ async def export(house: House, caller: CallerOf, user: User = None) -> Response:
     text = io.StringIO()
     table = csv.DictWriter(
         text,
-        "tester question text persona guess wording model guessed_at seconds".split(),
+        "tester question text persona guess wording revision model guessed_at seconds".split(),
     )
     table.writeheader()
     table.writerows(rows)

@@ -64,6 +64,8 @@ class Stored(BaseModel):
 
     personas: list[Persona]
     problems: list[str]
+    waiting: list[str]
+    """Ids of those whom the gate holds back: what is here does not serve yet."""
 
 
 @router.get("/personas")
@@ -71,7 +73,12 @@ async def show_stored(house: House, author: AuthorOf) -> Stored:
     """Everybody as they are in the store, read now, and what is wrong with them."""
     del author  # only has to be one
     personas = await house.roster.reload()
-    return Stored(personas=list(personas.members), problems=list(house.roster.status().problems))
+    serving = await house.roster.current()
+    return Stored(
+        personas=list(personas.members),
+        problems=list(serving.problems),
+        waiting=[one.id for one in personas.members if one != serving.find(one.id)],
+    )
 
 
 @router.get("/personas/{persona_id}")

@@ -53,16 +53,16 @@ class BlindTest:
             LLMError: the model did not answer.
             StorageError: it could not be kept.
         """
+        personas = await self._roster.current()
         mine = await self._trials(tester)
-        waiting = [row for row in mine if row.guess is None]
+        waiting = _waiting(mine, personas)
         if waiting:
-            return _trial(waiting[0], mine, len(self._questions))
+            return self._shown(waiting[0], mine, personas)
         seen = {row.question for row in mine}
         fresh = [question for question in self._questions if question not in seen]
         if not fresh:
             message = f"You have seen all {len(self._questions)} questions. Thank you!"
             raise LabClosedError(message)
-        personas = await self._roster.current()
         # Which question and who: not to be foreseen, and no secret either.
         question = random.choice(fresh)  # noqa: S311
         persona = random.choice(personas.members)  # noqa: S311
@@ -73,6 +73,7 @@ class BlindTest:
             "question": question,
             "persona_id": persona.id,
             "wording": persona.wording,
+            "revision": persona.revision,
             "model": self._interviewer.model,
             "text": text,
             "created_at": now(),
@@ -87,7 +88,19 @@ class BlindTest:
                 raise
             return await self.next(tester)
         mine = await self._trials(tester)
-        return _trial(next(one for one in mine if one.id == row["id"]), mine, len(self._questions))
+        return self._shown(next(one for one in mine if one.id == row["id"]), mine, personas)
+
+    def _shown(self, row: sa.Row[Any], mine: Sequence[sa.Row[Any]], personas: Personas) -> Trial:
+        """A trial as its tester sees it."""
+        guessed = sum(one.guess is not None for one in mine)
+        over = len(mine) - len(_waiting(mine, personas))
+        return Trial(
+            id=row.id,
+            question=row.question,
+            text=row.text,
+            number=guessed + 1,
+            left=max(1, len(self._questions) - over),
+        )
 
     async def _answer(self, persona: Persona, personas: Personas, question: str) -> str:
         """What is left of a persona's answer without names.
@@ -133,7 +146,9 @@ class BlindTest:
             StorageError: the database does not answer.
         """
         ids = (await self._roster.current()).ids
-        rows = [row for row in await self.guesses(tester) if row["guess"] in ids]
+        rows = [
+            row for row in await self.guesses(tester) if {row["persona"], row["guess"]} <= {*ids}
+        ]
         right = sum(row["guess"] == row["persona"] for row in rows)
         chance = 1 / len(ids)
         return BlindScore(
@@ -169,6 +184,7 @@ class BlindTest:
                 "persona": row.persona_id,
                 "guess": row.guess,
                 "wording": row.wording,
+                "revision": row.revision,
                 "model": row.model,
                 "guessed_at": row.guessed_at.isoformat(),
                 "seconds": round((row.guessed_at - row.created_at).total_seconds(), 1),
@@ -181,15 +197,9 @@ class BlindTest:
         return await self._database.fetch(query.order_by(lab_trials.c.created_at))
 
 
-def _trial(row: sa.Row[Any], mine: Sequence[sa.Row[Any]], questions: int) -> Trial:
-    guessed = sum(one.guess is not None for one in mine)
-    return Trial(
-        id=row.id,
-        question=row.question,
-        text=row.text,
-        number=guessed + 1,
-        left=max(1, questions - guessed),
-    )
+def _waiting(mine: Sequence[sa.Row[Any]], personas: Personas) -> list[sa.Row[Any]]:
+    """What a tester can still guess: whose writer was removed meanwhile cannot be told any more."""
+    return [row for row in mine if row.guess is None and row.persona_id in personas.ids]
 
 
 def wilson(right: int, of: int) -> Interval:

@@ -71,16 +71,17 @@ class Comparer:
                     columns[event.column.key] = event.column
                 yield event
         comparison = comparison.model_copy(update={"columns": tuple(columns.values())})
-        await self._keep(tester, comparison)
+        await self._keep(tester, comparison, {one.id: one.revision for one in wanted})
         yield comparison
 
-    async def _keep(self, tester: str, comparison: Comparison) -> None:
+    async def _keep(self, tester: str, comparison: Comparison, revisions: dict[str, str]) -> None:
         row = {
             "id": comparison.id,
             "user_id": tester,
             "question": comparison.question,
             "model": comparison.model,
             "columns": json.dumps([one.model_dump() for one in comparison.columns]),
+            "revisions": json.dumps(revisions),
             "created_at": now(),
         }
         await self._database.write(

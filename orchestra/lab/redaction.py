@@ -9,22 +9,34 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from orchestra.types.persona import Personas
 
 _SENTENCE = re.compile(r"[^.!?…]+(?:[.!?…]+[\"'”’)]*|$)\s*")
+# Unlike \b these count an underscore as a border: it is Markdown's, as in "_Karen_".
+_BEFORE, _AFTER = r"(?<![^\W_])", r"(?![^\W_])"
 _GREETING = re.compile(
-    r"^\W*(?:hi|hey|hello|greetings|welcome|good (?:day|morning|afternoon|evening)|dear [a-z]+)\b"
+    r"^[\W_]*(?:hi|hey|hello|greetings|welcome|good (?:day|morning|afternoon|evening)|"
+    r"dear [a-z]+)\b"
     r"(?: (?:there|again|all|everyone|team|friend|folks))?\W*",
     re.IGNORECASE,
 )
 _SELF = re.compile(
-    r"\b(?:my name is|as an? (?:\w+ )?(?:ai|assistant|persona)|"
+    rf"{_BEFORE}(?:my name is|as an? (?:\w+ )?(?:ai|assistant|persona)|"
     r"i(?: am|['’]m) (?:an? |the |your )(?:\w+ ){0,3}"
-    r"(?:ai|assistant|persona|strategist|researcher|orchestrator|seller|salesperson|marketer))\b",
+    r"(?:ai|assistant|persona|strategist|researcher|orchestrator|seller|salesperson|marketer))"
+    rf"{_AFTER}",
     re.IGNORECASE,
 )
+_PAST = re.compile(
+    rf"{_BEFORE}(?:"
+    r"i(?: have|['’]ve)? (?:once(?! more)|used to|spent|grew up|worked|learned|sold|ran)|"
+    r"(?:in|during|over|after|from|with) (?:all )?my (?:\w+[ -]){0,2}(?:years?|decades?|career))"
+    rf"{_AFTER}",
+    re.IGNORECASE,
+)
+"""Somebody tells of a life, and the testers may have read whose."""
 _CONTRACTIONS = {
     "can't": "can not",
     "won't": "will not",
@@ -56,15 +68,32 @@ def redacted(reply: str, personas: Personas) -> str:
     kept = [
         sentence
         for sentence in _SENTENCE.findall(rest)
-        if not _SELF.search(sentence) and not giving_away.search(sentence)
+        if not any(one.search(sentence) for one in (_SELF, _PAST, giving_away))
     ]
     text = "".join(kept).strip()
     return text or giving_away.sub("…", rest).strip() or "…"
 
 
 def _names_and_roles(personas: Personas) -> re.Pattern[str]:
-    words = [word for one in personas.members for word in (one.name, one.role)]
-    return re.compile(rf"\b(?:{'|'.join(map(re.escape, words))})\b", re.IGNORECASE)
+    words = {word for one in personas.members for word in (one.name, one.role)}
+    words |= set(_own_parts_of_roles(personas))
+    longest_first = sorted(words, key=lambda word: (-len(word), word))
+    either = "|".join(map(re.escape, longest_first))
+    return re.compile(rf"{_BEFORE}(?:{either}){_AFTER}", re.IGNORECASE)
+
+
+def _own_parts_of_roles(personas: Personas) -> Iterator[str]:
+    """'Queen Bee' of 'Queen Bee Orchestrator', where the others are orchestrators as well.
+
+    One word alone, as 'Research', is a subject that anybody may speak of.
+    """
+    roles = {one.id: one.role.lower().split() for one in personas.members}
+    for mine, own in roles.items():
+        others = {word for other, words in roles.items() if other != mine for word in words}
+        places = [place for place, word in enumerate(own) if word not in others]
+        part = own[places[0] : places[-1] + 1] if places else []
+        if len(part) > 1:
+            yield " ".join(part)
 
 
 def hard_masked(replies: Sequence[str]) -> list[str]:

@@ -28,18 +28,21 @@ async def together(
 ) -> AsyncGenerator[ColumnText | ColumnOver, None]:
     """Yields ColumnText as words come, and a ColumnOver for each column.
 
-    Who fails is told in its column; the others go on. Closing the generator stops them all.
+    Whom the model fails is told in its column; the others go on. Closing the generator stops them
+    all, and so does any other error, which is raised.
     """
     heard: asyncio.Queue[ColumnText | ColumnOver | None] = asyncio.Queue()
-    answering = asyncio.gather(*(_answer(interviewer, question, one, heard) for one in everybody))
+    answers = [asyncio.create_task(_answer(interviewer, question, one, heard)) for one in everybody]
+    answering = asyncio.gather(*answers)
     answering.add_done_callback(lambda _: heard.put_nowait(None))
     try:
         while (event := await heard.get()) is not None:
             yield event
         answering.result()
     finally:
-        answering.cancel()
-        await asyncio.gather(answering, return_exceptions=True)
+        for answer in answers:  # one by one: cancelling what has failed would stop nobody
+            answer.cancel()
+        await asyncio.gather(answering, *answers, return_exceptions=True)
 
 
 async def _answer(

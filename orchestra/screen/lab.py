@@ -36,7 +36,7 @@ async def compare(
         MessageError: the message is empty or too long.
         PersonaError: a persona does not exist.
         StorageError: the answers could not be kept for a vote.
-        CancelledError: it was stopped; what there is stays on the page.
+        CancelledError: it was stopped; what there is stays on the page, as after any error.
     """
     table = _Table(question, await house.conversation.personas())
     events = house.lab.comparer.compare(person, question, persona_ids)
@@ -46,6 +46,9 @@ async def compare(
                 await table.show(event)
     except asyncio.CancelledError:
         await table.end("stopped")
+        raise
+    except Exception:
+        await table.end("broke off")
         raise
     await table.end()
 
@@ -79,6 +82,8 @@ class _Table:
 
     async def end(self, early: str = "") -> None:
         """Show, and keep, what there is; columns that were not over say how they ended."""
+        if not self._element.props["columns"]:
+            return  # it ended before there was anything to show
         for column in self._element.props["columns"]:
             if early and column["seconds"] is None and not column["error"]:
                 column["error"] = f"{column['reply']} ({early})".strip()

@@ -14,7 +14,6 @@ from chainlit.context import context
 from chainlit.step import StepDict
 from chainlit.utils import utc_now
 
-from orchestra.errors import OrchestraError
 from orchestra.screen import history
 from orchestra.types.conversation import (
     Answered,
@@ -32,7 +31,8 @@ from orchestra.types.conversation import (
 )
 from orchestra.types.persona import Personas
 
-STOPPED = "stopped"
+STOPPED, BROKE_OFF = "stopped", "broke off"
+"""How a turn ends that does not come to its end."""
 _SEATS: dict[SeatTask, str] = {
     "opens": "opens the round table",
     "answers": "speaks, having heard that",
@@ -70,14 +70,15 @@ async def show(
                         turn = _Turn(personas, text, event)
                         await _show_seat(event, turn.parent_id)
                     case SeatEmpty():
+                        await turn.ended_early(BROKE_OFF)
                         await _show_empty(event)
                     case _:
                         await turn.show(event)
     except asyncio.CancelledError:
         await turn.ended_early(STOPPED)
         raise
-    except OrchestraError:
-        await turn.ended_early("broke off")
+    except Exception:
+        await turn.ended_early(BROKE_OFF)
         raise
 
 
@@ -91,7 +92,7 @@ class _Turn:
         self._routed = seat is None
         self._offered = personas if seat is None or seat.task == "decides" else None
         self._answer = cl.Message("", parent_id=self.parent_id)
-        self._answered = False
+        self._over = False
         self._waiting = ""
         self._sent_at = 0.0
 
@@ -109,17 +110,18 @@ class _Turn:
                 if time.monotonic() - self._sent_at >= STREAM_SECONDS:
                     await self._send_words()
             case Consulted():
-                pass  # the answer has it as a quotation
+                pass  # the answer quotes it, or a note says why there is nothing to quote
             case Answered():
                 await self._send_words()
-                self._answered = True
+                self._over = True
                 await _finish(self._answer, event, self._offered, self._text)
 
     async def ended_early(self, how: str) -> None:
         """Keep what was said so far, marked; a whole answer stays as it is."""
         await self._send_words()
-        if self._answered or not (self._answer.content or how == STOPPED):
+        if self._over or not (self._answer.content or how == STOPPED):
             return  # whole, or an error message says it all
+        self._over = True
         said = f"{self._answer.content.rstrip()} … " if self._answer.content else ""
         self._answer.content = f"{said}*({how})*"
         await self._answer.send()
@@ -215,6 +217,7 @@ async def _finish(answer: cl.Message, event: Answered, offered: Personas | None,
         "revision": event.revision,
         "memory": event.memory_id,
         "model": event.model,
+        "asked": text,
     }
     if offered is not None:
         answer.actions = actions(answer.id, event.persona_id, offered, text)

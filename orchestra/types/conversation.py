@@ -176,7 +176,7 @@ class Delta(Frozen):
 
 
 class Consulted(Frozen):
-    """The persona asked a colleague; question and answer stand in the reply as well."""
+    """The persona asked a colleague; question and answer stand in the reply, but no error."""
 
     persona_id: str
     """Who was asked."""

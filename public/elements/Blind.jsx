@@ -4,6 +4,7 @@ import { toast } from "sonner"
 import { Button } from "@/components/ui/button"
 
 const SESSION = 10
+const STALE = [404, 409] // guessed in another tab, or no more there: this answer is over
 const percent = (share) => `${Math.round(100 * share)} %`
 
 export default function Blind() {
@@ -27,7 +28,7 @@ export default function Blind() {
       const answer = await fetch(`/api/v1/lab/${path}`, options)
       const content = await answer.json()
       if (answer.ok) return content
-      return { problem: content.detail }
+      return { problem: content.detail, status: answer.status }
     } catch {
       return { problem: "The server does not answer. Try again in a moment." }
     }
@@ -57,8 +58,13 @@ export default function Blind() {
   const guess = async (persona) => {
     setBusy(true)
     const found = await call(`blind/${trial.id}/guess`, { persona })
-    if (found.problem) toast.error(found.problem)
-    else {
+    if (found.problem) {
+      toast.error(found.problem)
+      if (STALE.includes(found.status)) {
+        count()
+        await load()
+      }
+    } else {
       setOutcome({ ...found, guess: persona })
       setDone(done + 1)
       count()

@@ -106,12 +106,16 @@ export default function Studio() {
     setTag(found.tag)
     setPersonas((known) => known.map((one) => (one.id === id ? found.content : one)))
   }
+  const readAll = async () => {
+    const stored = await call("/api/v1/studio/personas")
+    if (stored.ok) setNotes(stored.content.problems)
+    return stored
+  }
   useEffect(() => {
     const load = async () => {
-      const stored = await call("/api/v1/studio/personas")
+      const stored = await readAll()
       if (!stored.ok) return
       setPersonas(stored.content.personas)
-      setNotes(stored.content.problems)
       choose(stored.content.personas[0].id)
     }
     load()
@@ -137,6 +141,7 @@ export default function Studio() {
     setProblem("")
     const heard = { current: { text: "" }, draft: { text: "" } }
     setAnswers({ ...heard })
+    let reader = null
     try {
       const answer = await fetch("/api/v1/studio/try", {
         method: "POST",
@@ -148,13 +153,13 @@ export default function Studio() {
         setAnswers(null)
         return
       }
-      const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+      reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
       let rest = ""
       for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
         const events = (rest + piece.value).split("\n\n")
         rest = events.pop()
         for (const event of events) {
-          const data = JSON.parse(event.split("data: ")[1])
+          const data = JSON.parse(event.slice(event.indexOf("data: ") + 6))
           if (data.column) heard[data.column.key] = { text: data.column.reply, seconds: data.column.seconds, error: data.column.error }
           else if (data.key) heard[data.key] = { text: heard[data.key].text + data.text }
           else setProblem(data.detail)
@@ -163,6 +168,7 @@ export default function Studio() {
       }
     } catch {
       setProblem("The server does not answer. Try again in a moment.")
+      if (reader) reader.cancel().catch(() => {})
     } finally {
       setBusy("")
     }
@@ -181,13 +187,20 @@ export default function Studio() {
       setDraft(sent.content)
       setTag(sent.tag)
       setNote("")
+      setTheirs(null)
       setPersonas((known) => known.map((one) => (one.id === sent.content.id ? sent.content : one)))
-      setDone(`${sent.content.name} is published. The next answers follow.`)
+      setDone(`${sent.content.name} is published. ${await whenItServes(sent.content.id)}`)
     } else if (sent.status === 412) {
       const now = await read(draft.id)
       if (now.ok) merge(now)
     }
     setBusy("")
+  }
+  // The store has it, and still the gate may hold it back; the notes then say why.
+  const whenItServes = async (id) => {
+    const stored = await readAll()
+    if (!stored.ok) return ""
+    return stored.content.waiting.includes(id) ? "It serves once it has passed the lab's examination." : "The next answers follow."
   }
   // Somebody else published meanwhile: what only one of us changed is taken, the rest is asked.
   const merge = (now) => {
@@ -212,125 +225,127 @@ export default function Studio() {
   const label = (field) => (WORDS[field] || [NAMES[field]])[0]
   return (
     <section className="orchestra-panel orchestra-studio" aria-label="Studio" style={{ "--accent-of": draft.accent }}>
-      <div className="orchestra-choices" role="group" aria-label="Who">
-        {personas.map((one) => (
-          <Button key={one.id} size="sm" variant={one.id === draft.id ? "secondary" : "ghost"} aria-pressed={one.id === draft.id} onClick={() => leave(one.id)}>
-            {one.name}
-          </Button>
-        ))}
-      </div>
-      {notes.map((one) => <p key={one} role="status"><small>{one}</small></p>)}
-      <Radar personas={personas} draft={draft} />
-      <fieldset>
-        <legend>Numbers</legend>
-        {Object.entries(TRAITS).map(([name, [low, high]]) => (
-          <div key={name} className="orchestra-slider">
-            <Label htmlFor={`studio-${name}`}>{name}</Label>
-            <output htmlFor={`studio-${name}`}>{Number(draft.traits[name]).toFixed(2)}</output>
-            <input
-              id={`studio-${name}`}
-              type="range"
-              min="0"
-              max="1"
-              step="0.05"
-              value={draft.traits[name]}
-              aria-valuetext={`${draft.traits[name]}, from ${low} to ${high}`}
-              onChange={(event) => change("traits", { ...draft.traits, [name]: Number(event.target.value) })}
-            />
-            <small>{low}</small><small>{high}</small>
+      <fieldset disabled={busy === "publish"}>
+        <div className="orchestra-choices" role="group" aria-label="Who">
+          {personas.map((one) => (
+            <Button key={one.id} size="sm" variant={one.id === draft.id ? "secondary" : "ghost"} aria-pressed={one.id === draft.id} onClick={() => leave(one.id)}>
+              {one.name}
+            </Button>
+          ))}
+        </div>
+        {notes.map((one) => <p key={one} role="status"><small>{one}</small></p>)}
+        <Radar personas={personas} draft={draft} />
+        <fieldset>
+          <legend>Numbers</legend>
+          {Object.entries(TRAITS).map(([name, [low, high]]) => (
+            <div key={name} className="orchestra-slider">
+              <Label htmlFor={`studio-${name}`}>{name}</Label>
+              <output htmlFor={`studio-${name}`}>{Number(draft.traits[name]).toFixed(2)}</output>
+              <input
+                id={`studio-${name}`}
+                type="range"
+                min="0"
+                max="1"
+                step="0.05"
+                value={draft.traits[name]}
+                aria-valuetext={`${draft.traits[name]}, from ${low} to ${high}`}
+                onChange={(event) => change("traits", { ...draft.traits, [name]: Number(event.target.value) })}
+              />
+              <small>{low}</small><small>{high}</small>
+            </div>
+          ))}
+        </fieldset>
+        {Object.entries(WORDS).map(([field, [title, rows]]) => (
+          <div key={field} className="orchestra-field">
+            <Label htmlFor={`studio-${field}`}>{title}</Label>
+            {rows === 1 ? (
+              <Input id={`studio-${field}`} value={draft[field]} onChange={(event) => change(field, event.target.value)} />
+            ) : (
+              <Textarea id={`studio-${field}`} rows={rows} value={draft[field]} onChange={(event) => change(field, event.target.value)} />
+            )}
           </div>
         ))}
-      </fieldset>
-      {Object.entries(WORDS).map(([field, [title, rows]]) => (
-        <div key={field} className="orchestra-field">
-          <Label htmlFor={`studio-${field}`}>{title}</Label>
-          {rows === 1 ? (
-            <Input id={`studio-${field}`} value={draft[field]} onChange={(event) => change(field, event.target.value)} />
-          ) : (
-            <Textarea id={`studio-${field}`} rows={rows} value={draft[field]} onChange={(event) => change(field, event.target.value)} />
-          )}
+        <div className="orchestra-field">
+          <Label htmlFor="studio-domains">Subjects, separated by commas</Label>
+          <Input id="studio-domains" value={draft.domains.join(",")} onChange={(event) => change("domains", event.target.value.split(","))} />
         </div>
-      ))}
-      <div className="orchestra-field">
-        <Label htmlFor="studio-domains">Subjects, separated by commas</Label>
-        <Input id="studio-domains" value={draft.domains.join(",")} onChange={(event) => change("domains", event.target.value.split(","))} />
-      </div>
-      <details>
-        <summary>Examples ({draft.examples.length})</summary>
-        {draft.examples.map((one, place) => (
-          <div key={place} className="orchestra-field">
-            <Label htmlFor={`studio-asks-${place}`}>Somebody asks, {place + 1}</Label>
-            <Textarea
-              id={`studio-asks-${place}`}
-              rows={2}
-              value={one.message}
-              onChange={(event) => change("examples", draft.examples.map((other, at) => (at === place ? { ...other, message: event.target.value } : other)))}
-            />
-            <Label htmlFor={`studio-says-${place}`}>{draft.name} answers, {place + 1}</Label>
-            <Textarea
-              id={`studio-says-${place}`}
-              rows={3}
-              value={one.reply}
-              onChange={(event) => change("examples", draft.examples.map((other, at) => (at === place ? { ...other, reply: event.target.value } : other)))}
-            />
-            <Button size="sm" variant="ghost" onClick={() => change("examples", draft.examples.filter((_, at) => at !== place))}>
-              Remove example {place + 1}
+        <details>
+          <summary>Examples ({draft.examples.length})</summary>
+          {draft.examples.map((one, place) => (
+            <div key={place} className="orchestra-field">
+              <Label htmlFor={`studio-asks-${place}`}>Somebody asks, {place + 1}</Label>
+              <Textarea
+                id={`studio-asks-${place}`}
+                rows={2}
+                value={one.message}
+                onChange={(event) => change("examples", draft.examples.map((other, at) => (at === place ? { ...other, message: event.target.value } : other)))}
+              />
+              <Label htmlFor={`studio-says-${place}`}>{draft.name} answers, {place + 1}</Label>
+              <Textarea
+                id={`studio-says-${place}`}
+                rows={3}
+                value={one.reply}
+                onChange={(event) => change("examples", draft.examples.map((other, at) => (at === place ? { ...other, reply: event.target.value } : other)))}
+              />
+              <Button size="sm" variant="ghost" onClick={() => change("examples", draft.examples.filter((_, at) => at !== place))}>
+                Remove example {place + 1}
+              </Button>
+            </div>
+          ))}
+          <Button size="sm" variant="outline" onClick={() => change("examples", [...draft.examples, { message: "", reply: "" }])}>Add an example</Button>
+        </details>
+        <div className="orchestra-field">
+          <Label htmlFor="studio-question">Try it: a question for {draft.name} as now, and as in your draft</Label>
+          <Textarea id="studio-question" rows={2} value={question} onChange={(event) => setQuestion(event.target.value)} />
+          <div className="orchestra-choices">
+            <Button size="sm" variant="outline" disabled={Boolean(busy) || !question.trim()} onClick={tryIt}>
+              {busy === "try" ? "Answering …" : "Try it"}
             </Button>
           </div>
-        ))}
-        <Button size="sm" variant="outline" onClick={() => change("examples", [...draft.examples, { message: "", reply: "" }])}>Add an example</Button>
-      </details>
-      <div className="orchestra-field">
-        <Label htmlFor="studio-question">Try it: a question for {draft.name} as now, and as in your draft</Label>
-        <Textarea id="studio-question" rows={2} value={question} onChange={(event) => setQuestion(event.target.value)} />
-        <div className="orchestra-choices">
-          <Button size="sm" variant="outline" disabled={Boolean(busy) || !question.trim()} onClick={tryIt}>
-            {busy === "try" ? "Answering …" : "Try it"}
-          </Button>
+          {answers && (
+            <div className="orchestra-tried" aria-live="polite" aria-busy={busy === "try"}>
+              {[["current", "As now"], ["draft", "Your draft"]].map(([key, title]) => (
+                <article key={key}>
+                  <b>{title}</b>
+                  {answers[key].error ? <p role="alert" className="orchestra-failed">{answers[key].error}</p> : <p>{answers[key].text || "…"}</p>}
+                </article>
+              ))}
+            </div>
+          )}
         </div>
-        {answers && (
-          <div className="orchestra-tried" aria-live="polite" aria-busy={busy === "try"}>
-            {[["current", "As now"], ["draft", "Your draft"]].map(([key, title]) => (
-              <article key={key}>
-                <b>{title}</b>
-                {answers[key].error ? <p role="alert" className="orchestra-failed">{answers[key].error}</p> : <p>{answers[key].text || "…"}</p>}
-              </article>
+        {theirs && (
+          <div role="alert" className="orchestra-merge">
+            <p>
+              <b>Somebody else changed {theirs.persona.name} meanwhile.</b> What only one of you touched is in the draft.
+              {theirs.clashes.length ? " For the rest, choose:" : " Look it over and publish again."}
+            </p>
+            {theirs.clashes.map((field) => (
+              <div key={field} role="group" aria-label={`Which ${label(field)}`}>
+                <b>{label(field)}</b>
+                <p><small>Theirs: {told(theirs.persona[field])}</small></p>
+                <p><small>Yours: {told(theirs.mine[field])}</small></p>
+                <div className="orchestra-choices">
+                  <Button size="sm" variant="outline" onClick={() => settle(field, theirs.persona[field])}>Take theirs</Button>
+                  <Button size="sm" variant="outline" onClick={() => settle(field, theirs.mine[field])}>Keep yours</Button>
+                </div>
+              </div>
             ))}
           </div>
         )}
-      </div>
-      {theirs && (
-        <div role="alert" className="orchestra-merge">
-          <p>
-            <b>Somebody else changed {theirs.persona.name} meanwhile.</b> What only one of you touched is in the draft.
-            {theirs.clashes.length ? " For the rest, choose:" : " Look it over and publish again."}
-          </p>
-          {theirs.clashes.map((field) => (
-            <div key={field} role="group" aria-label={`Which ${label(field)}`}>
-              <b>{label(field)}</b>
-              <p><small>Theirs: {told(theirs.persona[field])}</small></p>
-              <p><small>Yours: {told(theirs.mine[field])}</small></p>
-              <div className="orchestra-choices">
-                <Button size="sm" variant="outline" onClick={() => settle(field, theirs.persona[field])}>Take theirs</Button>
-                <Button size="sm" variant="outline" onClick={() => settle(field, theirs.mine[field])}>Keep yours</Button>
-              </div>
-            </div>
-          ))}
+        <div className="orchestra-field">
+          <Label htmlFor="studio-note">What changed, for the history</Label>
+          <Input id="studio-note" value={note} maxLength={200} onChange={(event) => setNote(event.target.value)} />
         </div>
-      )}
-      <div className="orchestra-field">
-        <Label htmlFor="studio-note">What changed, for the history</Label>
-        <Input id="studio-note" value={note} maxLength={200} onChange={(event) => setNote(event.target.value)} />
-      </div>
-      {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
-      {done && <p role="status">{done}</p>}
-      <div className="orchestra-choices orchestra-publish">
-        <Button size="sm" disabled={Boolean(busy) || !changed.length || Boolean(theirs && theirs.clashes.length)} onClick={publish}>
-          {busy === "publish" ? "Publishing …" : `Publish ${draft.name}`}
-        </Button>
-        <Button size="sm" variant="ghost" disabled={Boolean(busy) || !changed.length} onClick={() => setDraft(base)}>Undo all</Button>
-        {changed.length > 0 && <small>Changed: {changed.map(label).join(", ").toLowerCase()}</small>}
-      </div>
+        {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
+        {done && <p role="status">{done}</p>}
+        <div className="orchestra-choices orchestra-publish">
+          <Button size="sm" disabled={Boolean(busy) || !changed.length || Boolean(theirs && theirs.clashes.length)} onClick={publish}>
+            {busy === "publish" ? "Publishing …" : `Publish ${draft.name}`}
+          </Button>
+          <Button size="sm" variant="ghost" disabled={Boolean(busy) || !changed.length} onClick={() => setDraft(base)}>Undo all</Button>
+          {changed.length > 0 && <small>Changed: {changed.map(label).join(", ").toLowerCase()}</small>}
+        </div>
+      </fieldset>
     </section>
   )
 }

@@ -11,6 +11,8 @@ export default function Teach() {
   const [problem, setProblem] = useState("")
   const [sending, setSending] = useState(false)
   const [taught, setTaught] = useState(null)
+  const [serves, setServes] = useState("")
+  const [notes, setNotes] = useState([])
   const [warning, setWarning] = useState("")
 
   const call = async (path, options) => {
@@ -44,18 +46,24 @@ export default function Teach() {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ message: message.trim(), reply: reply.trim() }),
     })
+    if (changed) {
+      // The store has it, and still the gate may hold it back; the notes then say why.
+      const stored = await call("/api/v1/studio/personas")
+      setNotes(stored ? stored.problems : [])
+      setServes(!stored ? "" : stored.waiting.includes(changed.id) ? "It serves once it has passed the lab's examination." : "The next answers follow.")
+      setTaught(changed)
+    }
     setSending(false)
-    if (!changed) return
-    setTaught(changed)
   }
 
   if (taught)
     return (
       <section className="orchestra-panel" aria-label="Teach">
         <p role="status">
-          <b>{taught.name} has learned it</b>, as example {taught.examples.length}. The next answers follow. Every version
-          is kept: <code>orchestra personas history {taught.id}</code> lists them, and <code>rollback</code> takes one back.
+          <b>{taught.name} has learned it</b>, as example {taught.examples.length}. {serves} Every version is kept:{" "}
+          <code>orchestra personas history {taught.id}</code> lists them, and <code>rollback</code> takes one back.
         </p>
+        {notes.map((one) => <p key={one} role="status"><small>{one}</small></p>)}
       </section>
     )
   const name = persona ? persona.name : "…"
@@ -67,15 +75,17 @@ export default function Teach() {
       </p>
       {warning && <p><small>{warning}</small></p>}
       {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
-      <Label htmlFor="teach-message">Somebody asks</Label>
-      <Textarea id="teach-message" rows={3} value={message} onChange={(event) => setMessage(event.target.value)} />
-      <Label htmlFor="teach-reply">{name} answers</Label>
-      <Textarea id="teach-reply" rows={9} value={reply} onChange={(event) => setReply(event.target.value)} />
-      <div className="orchestra-choices">
-        <Button size="sm" disabled={!persona || sending || !message.trim() || !reply.trim()} onClick={teach}>
-          {sending ? "Teaching …" : `Teach ${name}`}
-        </Button>
-      </div>
+      <fieldset disabled={sending}>
+        <Label htmlFor="teach-message">Somebody asks</Label>
+        <Textarea id="teach-message" rows={3} value={message} onChange={(event) => setMessage(event.target.value)} />
+        <Label htmlFor="teach-reply">{name} answers</Label>
+        <Textarea id="teach-reply" rows={9} value={reply} onChange={(event) => setReply(event.target.value)} />
+        <div className="orchestra-choices">
+          <Button size="sm" disabled={!persona || sending || !message.trim() || !reply.trim()} onClick={teach}>
+            {sending ? "Teaching …" : `Teach ${name}`}
+          </Button>
+        </div>
+      </fieldset>
     </section>
   )
 }

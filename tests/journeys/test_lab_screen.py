@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 
 import httpx
 import pytest
@@ -73,6 +74,44 @@ def test_a_comparison_that_is_stopped_says_so(page, shared_model):
     expect(page.locator(".orchestra-columns [role=alert]")).to_have_count(3)
     expect(page.locator(".orchestra-columns [role=alert]").first).to_contain_text("(stopped)")
     expect(page.get_by_role("button", name="A tie")).to_be_hidden()
+
+
+def test_a_comparison_that_cannot_be_kept_stays_on_the_page_with_the_reason(
+    page, product, shared_model
+):
+    shared_model.choose(saying(SAID))
+    database = sqlite3.connect(product.data_dir / "orchestra.db", timeout=15, isolation_level=None)
+    database.execute("ALTER TABLE lab_comparisons RENAME TO taken_away")
+    try:
+        pick(page, "Compare")
+        send(page, "Should we open a second shop?")
+        expect(page.get_by_text("no such table")).to_be_visible()
+        page.wait_for_url(re.compile("/thread/"))
+        page.reload()
+        columns = page.locator(".orchestra-columns article")
+        for place, said in enumerate(SAID[name] for name in sorted(SAID)):
+            expect(columns.nth(place)).to_contain_text(said)
+        expect(page.get_by_role("button", name="A tie")).to_be_hidden()
+    finally:
+        database.execute("ALTER TABLE taken_away RENAME TO lab_comparisons")
+        database.close()
+
+
+def test_what_was_guessed_in_another_tab_gives_way_to_the_next(page, product, shared_model):
+    shared_model.choose(saying(SAID))
+    pick(page, "Blind test")
+    with page.expect_response("**/lab/blind") as given:
+        send(page, "Begin")
+    trial = given.value.json()
+    expect(page.get_by_text(trial["question"])).to_be_visible()
+    address = f"{product.url}/api/v1/lab/blind/{trial['id']}/guess"
+    assert httpx.post(address, json={"persona": "karen"}).is_success
+    names = page.get_by_role("group", name="Who wrote this?")
+    names.get_by_role("button", name="Sophia").click()
+    expect(page.get_by_text("was guessed before")).to_be_visible()
+    expect(page.get_by_text(trial["question"])).to_be_hidden()
+    names.get_by_role("button", name="Sophia").click()
+    expect(page.get_by_role("button", name="Next")).to_be_visible()
 
 
 def test_the_page_learns_who_wrote_it_after_the_guess_alone(page, product, shared_model):

@@ -6,13 +6,19 @@ import httpx
 import pytest
 from playwright.sync_api import expect
 
+from orchestra.lab.kept import METRICS, REPLIES
+from orchestra.personas.files import read_persona
+from orchestra.settings import ROOT
+from orchestra.types.lab import Sample
 from tests.doubles.llm import Reply
 from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
+from tests.unit.test_lab import figures as metrics
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
 
 QUESTION = "How do I sell a lighthouse?"
 LIKED = "Sell the view, love, and throw in the lamp!"
+WAITS = "It serves once it has passed the lab's examination."
 POLISHED = "Sell the view, love, and the lamp comes free!"
 
 
@@ -61,6 +67,71 @@ def test_a_liked_answer_becomes_an_example_that_the_next_answer_knows(page, http
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+@pytest.fixture(scope="module")
+def gated(serve, tmp_path_factory):
+    """A product that examines what is published before it serves; nothing passes."""
+    baseline = tmp_path_factory.mktemp("baseline")
+    some = metrics(0.9, "scripted")
+    everybody = {}
+    for path in (ROOT / "personas_seed").glob("*.md"):
+        told = {"name": path.stem.capitalize(), "wording": read_persona(path).wording}
+        everybody[path.stem] = some.per_persona["karen"].model_copy(update=told)
+    some = some.model_copy(update={"per_persona": everybody, "asked": ("How?",)})
+    reply = Sample(part="first", persona_id="karen", question="How?", place=0, reply="So.")
+    (baseline / METRICS).write_text(some.model_dump_json(), encoding="utf-8")
+    (baseline / REPLIES).write_text(f"{reply.model_dump_json()}\n", encoding="utf-8")
+    settings = {"PERSONA_STORE": "sql", "MODEL": "scripted", "GATE_BASELINE": str(baseline)}
+    with serve(**{f"ORCHESTRA_{name}": value for name, value in settings.items()}) as product:
+        yield product
+
+
+@pytest.fixture
+def gate(browser, gated, shared_model):
+    """A page of that product."""
+    shared_model.reset()
+    context = browser.new_context(viewport=SIZES["desktop"], reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(gated.url)
+    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
+    yield page
+    context.close()
+
+
+def test_an_answer_after_a_hand_over_is_taught_with_its_own_question(gate):
+    for turn, question in enumerate((QUESTION, "Whom do I call about a raft?"), 1):
+        send(gate, question)
+        expect(gate.get_by_role("button", name="Teach this")).to_have_count(turn)
+        finished(gate)
+    gate.get_by_role("button", name="Ask Cherry instead").first.click()
+    expect(gate.get_by_role("button", name="Teach this")).to_have_count(3)
+    finished(gate)
+    gate.get_by_role("button", name="Teach this").last.click()
+    expect(gate.get_by_label("Cherry answers")).not_to_have_value("")
+    expect(gate.get_by_label("Somebody asks")).to_have_value(QUESTION)
+    gate.get_by_role("button", name="Teach Cherry").click()
+    taught = gate.get_by_label("Teach", exact=True)
+    expect(taught.get_by_text(WAITS)).to_be_visible()
+    expect(taught.get_by_text("Cherry: revision")).to_be_visible()
+
+
+def test_what_the_gate_holds_back_is_said_to_wait(gate, gated):
+    panel = studio(gate)
+    panel.get_by_role("button", name="Sophia", exact=True).click()
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
+    panel.get_by_label("Backstory").fill("Keeps bees.")
+    panel.get_by_role("button", name="Publish Sophia").click()
+    published = panel.get_by_role("status").filter(has_text="Sophia is published")
+    expect(published).to_contain_text(WAITS)
+    expect(panel.get_by_text("Sophia: revision")).to_be_visible()
+    with httpx.Client(base_url=gated.url, timeout=20) as http:
+        stored = http.get("/api/v1/studio/personas").json()
+        serving = http.get("/api/v1/personas/sophia").json()
+    assert "sophia" in stored["waiting"]
+    assert "karen" not in stored["waiting"]
+    assert serving["backstory"] != "Keeps bees."
+
+
 def studio(page):
     page.click("#chat-input")
     page.keyboard.type("/Studio")
@@ -87,7 +158,11 @@ def test_a_draft_is_tried_beside_the_present_one_and_published(page, http, share
     secret = f"Sophia keeps {page.viewport_size['width']} bees."
 
     def choose(body):
-        return Reply("Ask the bees." if secret in str(body["messages"][0]) else "It may depend.")
+        return Reply(
+            "Look at the data: ask the bees."
+            if secret in str(body["messages"][0])
+            else "It may depend."
+        )
 
     shared_model.choose(choose)
     panel = studio(page)
@@ -102,15 +177,37 @@ def test_a_draft_is_tried_beside_the_present_one_and_published(page, http, share
     panel.get_by_role("button", name="Try it").click()
     tried = panel.locator(".orchestra-tried article")
     expect(tried.nth(0)).to_contain_text("It may depend.")
-    expect(tried.nth(1)).to_contain_text("Ask the bees.")
+    expect(tried.nth(1)).to_contain_text("Look at the data: ask the bees.")
+    expect(panel.get_by_role("button", name="Try it")).to_be_enabled()
+    expect(panel.get_by_role("alert")).to_have_count(0)
     assert http.get("/api/v1/personas/sophia").json()["backstory"] != secret
     panel.get_by_label("What changed").fill("bees")
     panel.get_by_role("button", name="Publish Sophia").click()
-    expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
+    published = panel.get_by_role("status").filter(has_text="Sophia is published")
+    expect(published).to_contain_text("The next answers follow.")
     serving = http.get("/api/v1/personas/sophia").json()
     assert (serving["backstory"], serving["traits"]["formality"]) == (secret, 0.05)
     assert http.get("/api/v1/personas/sophia/versions").json()[0]["note"] == "bees"
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+
+
+def test_nothing_can_be_typed_that_publishing_would_overwrite(page):
+    panel = studio(page)
+    panel.get_by_role("button", name="Sophia", exact=True).click()
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
+    backstory = panel.get_by_label("Backstory")
+    backstory.fill(f"Never {page.viewport_size['width']} wide.")
+
+    def publishing(route):
+        if route.request.method == "PUT":
+            expect(backstory).to_be_disabled()
+            expect(panel.get_by_role("button", name="Karen", exact=True)).to_be_disabled()
+        route.continue_()
+
+    page.route("**/studio/personas/sophia", publishing)
+    panel.get_by_role("button", name="Publish Sophia").click()
+    expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
+    expect(backstory).to_be_enabled()
 
 
 def test_two_authors_lose_nothing_of_each_other(page, http):
@@ -134,6 +231,7 @@ def test_two_authors_lose_nothing_of_each_other(page, http):
     ).click()
     panel.get_by_role("button", name="Publish Sophia").click()
     expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
+    expect(panel.get_by_text("Somebody else changed")).to_be_hidden()
     merged, _ = read(http)
     assert (merged["backstory"], merged["voice"], merged["role"]) == (mine, theirs["voice"], role)
 

@@ -75,6 +75,23 @@ def test_one_that_fails_says_so_and_the_others_finish(page, shared_model):
     expect(spoken(page).filter(has_text=SAID["Cherry"])).to_be_visible()
 
 
+def test_one_that_breaks_off_keeps_its_words_marked_after_a_reload(page, shared_model):
+    def choose(body):
+        if speaker_of(body) == "Sophia":
+            return Reply("Half of them or more", cut_after=3)
+        return saying(SAID)(body)
+
+    shared_model.choose(choose)
+    pick(page, "Round table")
+    send(page, "Should we sell our pottery online?")
+    finished(page)
+    for _ in range(2):
+        expect(spoken(page).filter(has_text="Half of them … (broke off)")).to_have_count(1)
+        expect(page.get_by_text("Sophia cannot answer, and the others go on.")).to_be_visible()
+        page.wait_for_url(re.compile("/thread/"))
+        page.reload()
+
+
 def test_a_colleague_is_asked_inside_an_answer(page, shared_model):
     def choose(body):
         if speaker_of(body) == "Sophia":

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import shutil
 
 import pytest
+import sqlalchemy as sa
 
 from orchestra.errors import (
     LabClosedError,
@@ -14,7 +17,11 @@ from orchestra.errors import (
     PersonaNotFoundError,
 )
 from orchestra.lab.blind import BlindTest, at_least, wilson
-from orchestra.types.lab import ColumnOver, ColumnText, Comparison
+from orchestra.lab.interview import Interviewer
+from orchestra.lab.together import Asked, together
+from orchestra.settings import ROOT
+from orchestra.tables import lab_comparisons, lab_trials
+from orchestra.types.lab import Column, ColumnOver, ColumnText, Comparison
 from tests.doubles.llm import Reply
 
 
@@ -87,6 +94,34 @@ async def test_the_score_counts_who_was_taken_for_whom(three):
     for who in ("cherry", "karen", "sophia"):
         assert score.confusion[who] == {"cherry": 0, "karen": 0, "sophia": truths.count(who)}
     assert (await three.score("ben")).guesses == 3
+
+
+async def test_who_was_removed_is_neither_guessed_nor_counted(open_house, tmp_path):
+    people = shutil.copytree(ROOT / "personas_seed", tmp_path / "people")
+    async with open_house(personas_dir=people) as house:
+        blind = BlindTest(house.roster, house.lab.interviewer, house.database, ("One?", "Two?"))
+        waiting, guessed = await blind.next("anna"), await blind.next("ben")
+        all_of_karen = lab_trials.update().values(persona_id="karen")
+        await house.database.write(lambda connection: connection.execute(all_of_karen))
+        await blind.guess("ben", guessed.id, "sophia")
+        assert (await blind.score()).guesses == 1
+        (people / "karen.md").unlink()
+        await house.roster.reload()
+        assert (await blind.score()).guesses == 0
+        trial = await blind.next("anna")
+        assert trial.question != waiting.question
+        assert (trial.number, trial.left) == (1, 1)
+
+
+async def test_what_was_guessed_and_voted_on_says_of_which_revision(house, three):
+    revisions = {one.id: one.revision for one in (await house.roster.current()).members}
+    trial = await three.next("anna")
+    guessed = await three.guess("anna", trial.id, "karen")
+    (row,) = await three.guesses("anna")
+    assert row["revision"] == revisions[guessed.truth]
+    await compared(house)
+    (kept,) = await house.database.fetch(sa.select(lab_comparisons.c.revisions))
+    assert json.loads(kept.revisions) == revisions
 
 
 async def test_a_model_that_fails_leaves_no_trial(three, model):
@@ -172,6 +207,32 @@ async def test_a_comparison_that_is_stopped_stops_the_model_and_is_not_kept(hous
     await events.aclose()
     with pytest.raises(LabNotFoundError):
         await house.lab.comparer.get("anna", comparison.id)
+
+
+class Faulty(Interviewer):
+    """With a mistake of ours in it, which shows once Karen has said something."""
+
+    def __init__(self, sound):
+        self._sound = sound
+
+    async def ask(self, persona, *more):
+        async for piece in self._sound.ask(persona, *more):
+            yield piece
+            if persona.id == "karen":
+                message = "unforeseen"
+                raise ZeroDivisionError(message)
+
+
+async def test_an_unforeseen_error_leaves_nobody_talking_unheard(house, model):
+    model.always(Reply("One word after the other comes here", hang_after=3))
+    personas = await house.roster.current()
+    everybody = [
+        Asked(Column(key=one.id, persona_id=one.id, wording=""), one, personas)
+        for one in personas.members
+    ]
+    with pytest.raises(ZeroDivisionError):
+        _ = [event async for event in together(Faulty(house.lab.interviewer), "?", everybody)]
+    assert [task for task in asyncio.all_tasks() if "_answer" in repr(task)] == []
 
 
 @pytest.mark.parametrize("question", ["", "  ", "x" * 2001])

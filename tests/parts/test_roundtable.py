@@ -169,14 +169,20 @@ async def test_the_colleague_recalls_what_it_decided_for_the_same_person(house, 
     assert "Surveys under fifty people are no evidence." in told(model.asked[2])
 
 
-async def test_a_colleague_that_fails_is_told_in_the_answer_which_goes_on(house, model):
-    model.choose(asking(Reply(status=400)))
+@pytest.mark.parametrize("failing", [Reply(status=400), Reply(EVIDENCE, cut_after=2)])
+async def test_a_colleague_that_fails_is_told_to_the_reader_and_to_no_memory(house, model, failing):
+    model.choose(asking(failing))
     events = await asked_karen(house)
     (consulted,) = [event for event in events if isinstance(event, Consulted)]
-    assert "400" in consulted.error
-    assert "> **Sophia:** *(did not answer:" in events[-1].answer
-    assert events[-1].answer.endswith("So test it with one shelf.")
+    assert consulted.error
+    assert consulted.answer == ""
+    shown = "".join(event.text for event in events if isinstance(event, Delta))
+    assert f"*(did not answer: {consulted.error})*" in shown
+    assert events[-1].notes == (f"Sophia was asked and did not answer. {consulted.error}",)
+    assert events[-1].answer == f"{ASKS.strip()}\n\nSo test it with one shelf."
     assert "Sophia cannot answer." in told(model.asked[2])
+    (memory,) = await house.memory.newest("anna", persona_id="karen")
+    assert memory.decision == events[-1].answer
 
 
 async def test_programs_with_a_form_of_their_own_get_no_questions_in_between(house, model):
