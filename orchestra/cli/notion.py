@@ -98,7 +98,8 @@ async def _at_the_gate(settings: Settings, store: NotionPersonas) -> list[PartSt
     if why is None:
         return [PartStatus("gate", ok=True, detail="not examined yet; the server does that")]
     if why:
-        return [PartStatus("gate", ok=False, detail=why, fix="Make what was edited more itself.")]
+        fix = "Make what was edited more itself; if somebody came or went, make a new baseline."
+        return [PartStatus("gate", ok=False, detail=why, fix=fix)]
     return [PartStatus("gate", ok=True, detail="examined, and no less distinct")]
 
 

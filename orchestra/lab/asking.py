@@ -45,13 +45,21 @@ def _blank(part: Part, who: str, question: str, place: int, wording: str) -> Sam
     )
 
 
-def still_wanted(plan: Plan, kept: Sequence[Sample]) -> tuple[list[Sample], list[Sample]]:
+def still_wanted(
+    plan: Plan, kept: Sequence[Sample], model: str
+) -> tuple[list[Sample], list[Sample]]:
     """What an earlier run has answered of this plan, and what is missing.
 
-    A reply counts for the persona's wording that gave it: who was edited since is asked anew. Of
-    a conversation nothing is kept that does not lead from its first turn on.
+    A reply counts for the model and the persona's wording that gave it: another model, and who was
+    edited since, are asked anew. Of a conversation nothing is kept that does not lead from its
+    first turn on.
+
+    Args:
+        plan: What is asked.
+        kept: What an earlier run has answered.
+        model: Who answers now; a reply that does not say whose it is counts as another's.
     """
-    known = {_key(one): one for one in kept if one.reply}
+    known = {_key(one): one for one in kept if one.reply and one.model == model}
     done, missing = [], []
     broken: set[str] = set()
     for one in plan.samples():
@@ -83,7 +91,7 @@ async def asked(
     Raises:
         EvaluationError: some did not answer, twice each; what did come has been yielded.
     """
-    done, missing = still_wanted(plan, kept)
+    done, missing = still_wanted(plan, kept, interviewer.model)
     talks = [
         [one for one in missing if one.part == "talk" and one.persona_id == persona_id]
         for persona_id in plan.personas.ids
@@ -165,7 +173,12 @@ async def _answered(
         async for _ in pieces:
             pass
     return wanted.model_copy(
-        update={"reply": said.text, "finished": said.finished, "seconds": said.seconds}
+        update={
+            "reply": said.text,
+            "finished": said.finished,
+            "seconds": said.seconds,
+            "model": interviewer.model,
+        }
     )
 
 

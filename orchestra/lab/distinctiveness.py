@@ -27,6 +27,8 @@ _RESAMPLES = 2000
 _SHUFFLES = 500
 _SEED = 7
 _ENDS = (2.5, 97.5)
+_NO_DISTANCE = 1e-9
+"""Of replies that are the same, but for rounding; a reply's mean squared length is 1."""
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,15 @@ def share(right: Floats, questions: Integers) -> Interval:
     return Interval(value=_shown(right.mean()), low=_shown(low), high=_shown(high))
 
 
-def separation(kernel: Floats, truth: Integers, questions: Integers, rounds: Integers) -> float:
+def separation(
+    kernel: Floats, truth: Integers, questions: Integers, rounds: Integers
+) -> float | None:
     """How far personas lie apart, in steps of how far one lies from itself.
 
     The mean squared distance, answering the same question, of different personas' replies over
     that of two replies of the same one; 1 where a persona differs from others as from itself.
+    None where nobody differs from itself: such a model says the same to the same question, and
+    there is no step to count in.
     """
     size = np.diag(kernel)
     distance = size[:, None] + size[None, :] - 2 * kernel
@@ -159,7 +165,7 @@ def separation(kernel: Floats, truth: Integers, questions: Integers, rounds: Int
     other_round = rounds[:, None] != rounds[None, :]
     between = distance[same_question & ~same_writer & other_round].mean()
     within = distance[same_question & same_writer & other_round].mean()
-    return _shown(between / within) if within > 0 else float("inf")
+    return _shown(between / within) if within > _NO_DISTANCE else None
 
 
 def slope(values: Floats, seed: int = _SEED) -> Interval:

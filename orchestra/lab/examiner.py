@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from orchestra.errors import EvaluationError, OrchestraError, SettingsError
 from orchestra.lab.asking import Plan, asked, still_wanted
+from orchestra.lab.baseline import read_baseline
 from orchestra.lab.figures import figures
-from orchestra.lab.gate import gate
+from orchestra.lab.gate import gate, told
 from orchestra.lab.interview import Interviewer
-from orchestra.lab.kept import METRICS, REPLIES, read_metrics, read_replies
+from orchestra.lab.register import Register
 from orchestra.llm.embedding import Embedder
-from orchestra.types.lab import Gate
-from orchestra.types.persona import Personas
+from orchestra.types.lab import Gate, Sample
+from orchestra.types.persona import Persona, Personas
 
 log = logging.getLogger(__name__)
 
 _AT_ONCE = 2
 """Questions under way: people are served meanwhile."""
+_TRIES = 3
+"""After so many, what everybody has answered must do."""
+_REST_SECONDS = 3600.0
+"""From then on, before each new try: questions that are refused are paid for each time."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +41,32 @@ class _Office:
     """Called when there is a verdict."""
 
 
-class Examiner:
-    """Lets personas serve whose wording passed the gate, and the last good ones until then.
+@dataclass
+class _Case:
+    """Who is examined, and how that goes."""
 
+    personas: Personas
+    """Everybody, those who are examined as they were edited."""
+    serving: Personas
+    """Everybody, as they serve until there is a verdict."""
+    waiting: tuple[Persona, ...]
+    failures: int = 0
+    trouble: str = ""
+    rests_until: float = 0.0
+
+    @property
+    def words(self) -> tuple[tuple[str, str], ...]:
+        """Who it is about, in which wording: as long as this is the same, so is the case."""
+        members = (*self.personas.members, *self.serving.members)
+        return tuple((one.id, one.wording) for one in members)
+
+
+class Examiner:
+    """Lets personas serve whose wording passed the gate, and their last good one until then.
+
+    Everybody is judged by themselves: one who is held back keeps nobody else's edit from serving.
     Only who was edited is asked anew; everybody else's replies are those of the baseline. Verdicts
-    and the last good personas are kept on disk, so that a restart neither asks again nor lets
+    and the last good versions are kept on disk, so that a restart neither asks again nor lets
     through what was held back.
     """
 
@@ -56,25 +80,13 @@ class Examiner:
         Raises:
             SettingsError: there is no whole run in the folder.
         """
-        try:
-            self._metrics = read_metrics(baseline / METRICS)
-            self._replies = read_replies(baseline / REPLIES)
-        except EvaluationError as exc:
-            message = f"ORCHESTRA_GATE_BASELINE: {exc}"
-            raise SettingsError(message) from exc
-        firsts = sorted((one.place, one.question) for one in self._replies if one.part == "first")
-        self._questions = tuple(dict.fromkeys(question for _, question in firsts))
-        if not self._questions:
-            message = f"ORCHESTRA_GATE_BASELINE: {baseline / REPLIES} has no replies."
-            raise SettingsError(message)
-        self._file = kept
-        self._good: Personas | None = None
-        self._verdicts: dict[str, str] = {}
-        """By wording: why it is held back; empty: it passed."""
-        self._trouble = ""
+        self._baseline = read_baseline(baseline)
+        self._register = Register(kept, self._baseline)
         self._office: _Office | None = None
-        self._examining: tuple[str, asyncio.Task[None]] | None = None
-        self._read()
+        self._case: _Case | None = None
+        self._examining: asyncio.Task[None] | None = None
+        self._came: list[Sample] = []
+        """Replies since the baseline; kept when an examination fails, or gives way to another."""
 
     def open(self, interviewer: Interviewer, embedder: Embedder, tell: Callable[[], None]) -> None:
         """Be ready to examine; without this, what nobody has examined yet waits.
@@ -82,10 +94,11 @@ class Examiner:
         Raises:
             SettingsError: the baseline is of another model.
         """
-        if interviewer.model != self._metrics.model:
+        model = self._baseline.metrics.model
+        if interviewer.model != model:
             message = (
-                f"ORCHESTRA_GATE_BASELINE: it is of model {self._metrics.model}, and here "
-                f"{interviewer.model} answers. Run 'orchestra lab run' with this one."
+                f"ORCHESTRA_GATE_BASELINE: it is of model {model}, and here {interviewer.model} "
+                "answers. Run 'orchestra lab run' with this one."
             )
             raise SettingsError(message)
         self._office = _Office(interviewer, embedder, tell)
@@ -93,98 +106,154 @@ class Examiner:
     async def close(self) -> None:
         """Stop an examination; the next process begins it anew."""
         if self._examining is not None:
-            self._examining[1].cancel()
-            await asyncio.wait([self._examining[1]])
+            self._examining.cancel()
+            await asyncio.wait([self._examining])
 
     def admitted(self, fresh: Personas) -> Personas:
-        """Who is to serve now that these were read: they, or the last good ones and why."""
-        if self._good is None or _wording(self._good) == _wording(fresh):
-            return self._admit(fresh)
-        why = self.verdict(fresh)
-        if why == "":
-            return self._admit(fresh)
-        self._start(fresh)
-        said = why or f"is being examined before it serves. {self._trouble}".strip()
-        note = f"revision {fresh.revision} {said}"
-        return self._good.model_copy(update={"problems": (*fresh.problems, note)})
+        """Who is to serve now that these were read: each of them, or its last good version and why.
+
+        Who left is gone at once, and who joined serves: the baseline says nothing about them.
+        """
+        self._register.admit(fresh.members)
+        members = tuple(self._register.served(one) for one in fresh.members)
+        serving = fresh.model_copy(update={"members": members})
+        self._take_up(fresh, serving)
+        notes = tuple(self._notes(fresh))
+        if not notes:
+            return fresh
+        return serving.model_copy(update={"problems": (*fresh.problems, *notes)})
 
     def verdict(self, personas: Personas) -> str | None:
-        """Why these are held back; empty: they passed; None: nobody has examined them."""
-        return self._verdicts.get(_wording(personas))
+        """Why some are held back; empty: all passed; None: nobody has examined some of them."""
+        verdicts = {one.name: self._register.verdict(one) for one in personas.members}
+        found = [f"{name} is held back: {why}" for name, why in verdicts.items() if why]
+        difference = self._baseline.difference(personas.ids)
+        if found or difference:
+            return "; ".join([*found, *([difference] if difference else [])])
+        return None if None in verdicts.values() else ""
 
-    def _admit(self, fresh: Personas) -> Personas:
-        if fresh != self._good:
-            self._good = fresh
-            self._write()
-        return fresh
+    def _notes(self, fresh: Personas) -> Iterator[str]:
+        """What keeps any of these from serving, one line each."""
+        difference = self._baseline.difference(fresh.ids)
+        if difference:
+            yield difference
+        for one in fresh.members:
+            why = self._register.verdict(one)
+            if why == "":
+                continue
+            has_good = self._register.served(one).wording != one.wording
+            who = "the one before serves" if has_good else "it serves, as there is no good one"
+            if why:
+                state = f"is held back, and {who}" if has_good else f"did not pass, yet {who}"
+                state = f"{state}: {why}. Edit it again, or roll it back."
+            elif difference or self._case is None:
+                state = f"waits for a new baseline; {who}."
+            elif self._case.rests_until:
+                state = f"could not be examined; {who}. In an hour it is tried again."
+            else:
+                state = f"is being examined; {who} meanwhile."
+            yield f"{one.name}: revision {one.revision} {state} {self._trouble(why)}".strip()
 
-    def _start(self, fresh: Personas) -> None:
-        """Examine them, if nobody has and nobody does; an edit later, the one before is no more."""
-        wording = _wording(fresh)
-        if self._office is None or wording in self._verdicts:
+    def _trouble(self, why: str | None) -> str:
+        return self._case.trouble if self._case is not None and why is None else ""
+
+    def _take_up(self, fresh: Personas, serving: Personas) -> None:
+        """Examine whoever waits, if nobody does; an edit later, the examination before is void."""
+        waiting = tuple(one for one in fresh.members if self._register.verdict(one) is None)
+        if self._baseline.difference(fresh.ids):  # nothing could be compared: nobody is asked
+            waiting = ()
+        members = tuple(
+            edited if edited in waiting else one
+            for edited, one in zip(fresh.members, serving.members, strict=True)
+        )
+        case = _Case(serving.model_copy(update={"members": members}), serving, waiting)
+        if not waiting or self._case is None or self._case.words != case.words:
+            if self._examining is not None:
+                self._examining.cancel()
+            self._case = case if waiting else None
+        self._start()
+
+    def _start(self) -> None:
+        """Begin to examine, or try again."""
+        if self._case is None or self._office is None or time.monotonic() < self._case.rests_until:
             return
-        if self._examining is not None and not self._examining[1].done():
-            if self._examining[0] == wording:
-                return
-            self._examining[1].cancel()
-        task = asyncio.create_task(self._examine(fresh, wording, self._office))
-        self._examining = (wording, task)
+        task = self._examining
+        if task is None or task.done() or task.cancelling():
+            needed = {wording for _, wording in self._case.words} | {""}  # '': without any persona
+            self._came = [one for one in self._came if one.wording in needed]
+            self._examining = asyncio.create_task(self._examine(self._case, self._office))
 
-    async def _examine(self, personas: Personas, wording: str, office: _Office) -> None:
-        plan = Plan(personas, self._questions)
-        samples, missing = still_wanted(plan, self._replies)
-        log.info("Examining revision %s: %s replies", personas.revision, len(missing))
+    async def _examine(self, case: _Case, office: _Office) -> None:
         try:
-            replies = asked(office.interviewer, plan, samples, _AT_ONCE)
-            async with aclosing(replies):
-                samples += [one async for one in replies]
-            model = office.interviewer.model
-            found = gate(self._metrics, await figures(personas, samples, office.embedder, model))
+            await self._judge(case, office)
         except OrchestraError as exc:
-            self._trouble = f"The last try failed: {exc}"
-            log.warning("Revision %s could not be examined: %s", personas.revision, exc)
-            return
+            _failed(case, str(exc))
+            log.warning("Edits could not be examined: %s", exc)
         except Exception as exc:  # a mistake of ours: it must show, and holds nobody back for good
-            self._trouble = f"The last try failed: {type(exc).__name__}: {exc}"
-            log.exception("Revision %s could not be examined", personas.revision)
+            _failed(case, f"{type(exc).__name__}: {exc}")
+            log.exception("Edits could not be examined")
+        else:
+            office.tell()
+
+    async def _judge(self, case: _Case, office: _Office) -> None:
+        """Find a verdict on all who wait: together, and where that fails, on one after the other.
+
+        Raises:
+            EvaluationError: too many of them did not come.
+        """
+        found = await self._compared(case.personas, case, office)
+        if found.passed or len(case.waiting) == 1:
+            self._decide(case.waiting, found)
             return
-        self._trouble = ""
-        self._verdicts[wording] = "" if found.passed else _told(found)
-        self._write()
-        log.info("Revision %s: %s", personas.revision, self._verdicts[wording] or "passed")
-        office.tell()
+        serving = case.serving
+        for one in case.waiting:
+            tried = _with(serving, one)
+            found = await self._compared(tried, case, office)
+            self._decide((one,), found)
+            if found.passed:
+                serving = tried
 
-    def _read(self) -> None:
+    async def _compared(self, personas: Personas, case: _Case, office: _Office) -> Gate:
+        """The gate's word on these, asked whatever has not been answered.
+
+        Raises:
+            EvaluationError: replies did not come, and there may be more at the next try; or too
+                few came to say anything.
+        """
+        model = office.interviewer.model
+        plan = Plan(personas, self._baseline.metrics.asked)
+        samples, missing = still_wanted(plan, (*self._baseline.replies, *self._came), model)
+        names = ", ".join(one.name for one in case.waiting)
+        log.info("Examining %s: %s replies to ask for", names, len(missing))
+        replies = asked(office.interviewer, plan, samples, _AT_ONCE)
         try:
-            content = json.loads(self._file.read_text(encoding="utf-8"))
-            self._verdicts = {str(key): str(why) for key, why in content["verdicts"].items()}
-            self._good = Personas.model_validate(content["good"]) if content["good"] else None
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, LookupError, TypeError, AttributeError) as exc:
-            log.warning("%s cannot be read and is made anew: %s", self._file, exc)
+            async with aclosing(replies):
+                async for one in replies:
+                    self._came.append(one)
+                    samples.append(one)
+        except EvaluationError as exc:
+            if case.failures + 1 < _TRIES:
+                raise
+            log.warning("Examining %s by what everybody answered: %s", names, exc)
+        now = await figures(personas, samples, office.embedder, model)
+        return gate(self._baseline.metrics, now, in_part=True)
 
-    def _write(self) -> None:
-        left_out: Any = {"revision": True, "members": {"__all__": {"revision"}}}
-        good = self._good.model_dump(mode="json", exclude=left_out) if self._good else None
-        content = json.dumps({"verdicts": self._verdicts, "good": good}, ensure_ascii=False)
-        part = self._file.with_suffix(".part")
-        try:
-            part.write_text(content, encoding="utf-8")
-            part.replace(self._file)
-        except OSError as exc:
-            log.warning("%s cannot be written, the next start examines again: %s", part, exc)
+    def _decide(self, personas: tuple[Persona, ...], found: Gate) -> None:
+        why = "; ".join(told(drop) for drop in found.drops)
+        self._register.decide(personas, why)
+        for one in personas:
+            log.info("%s, revision %s: %s", one.name, one.revision, why or "passed")
 
 
-def _wording(personas: Personas) -> str:
-    """All that a model is told of them, as a key."""
-    told = "\n".join(f"{one.id} {one.wording}" for one in personas.members)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+def _failed(case: _Case, why: str) -> None:
+    """Note a failure; after the last try it is left at that for a while."""
+    case.failures += 1
+    case.trouble = f"The last try failed: {why}"
+    if case.failures >= _TRIES:
+        case.rests_until = time.monotonic() + _REST_SECONDS
 
 
-def _told(found: Gate) -> str:
-    drops = "; ".join(
-        f"{drop.who}: {drop.what}, {drop.before:.0%} before, {drop.after:.0%} now"
-        for drop in found.drops
-    )
-    return f"is held back, and the one before serves: {drops}. Edit it again, or roll it back."
+def _with(personas: Personas, edited: Persona) -> Personas:
+    """The same, one of them edited."""
+    members = tuple(edited if one.id == edited.id else one for one in personas.members)
+    return personas.model_copy(update={"members": members})

@@ -24,6 +24,8 @@ FUNCTION_WORDS = tuple(
     too up us very was we well were what when where which while who will with would yes you
     your""".split()
 )
+_NOTHING = 1e-9
+"""A spread below this is rounding: drawn large, it would tell the places of equal texts apart."""
 _MARKS = (".", ",", "!", "?", ";", ":", "'", "’", "-", "\u2013", "—", "(", '"', "…", "\n")
 
 
@@ -68,7 +70,8 @@ def manner(text: str) -> list[float]:
 
 def _standardised(table: Floats) -> Floats:
     spread = table.std(axis=0)
-    standardised: Floats = (table - table.mean(axis=0))[:, spread > 0] / spread[spread > 0]
+    some = spread > _NOTHING
+    standardised: Floats = (table - table.mean(axis=0))[:, some] / spread[some]
     return standardised
 
 
@@ -81,4 +84,4 @@ def _centred(kernel: Floats) -> Floats:
 def _even(kernel: Floats) -> Floats:
     """The same scale for every view."""
     size = float(np.trace(kernel)) / len(kernel)
-    return kernel / size if size > 0 else kernel
+    return kernel / size if size > _NOTHING else np.zeros_like(kernel)

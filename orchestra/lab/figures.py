@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestra.errors import EvaluationError
+from orchestra.lab.answered import MANY_QUESTIONS, complete
 from orchestra.lab.asking import CONTROLS
 from orchestra.lab.distinctiveness import (
     Attribution,
@@ -36,8 +36,6 @@ from orchestra.types.lab import (
 )
 from orchestra.types.persona import Persona, Personas
 
-FEWEST_QUESTIONS = 5
-_MANY_QUESTIONS = 30
 _FEWEST_EXAMPLES = 4
 _FEWEST_TURNS = 4
 
@@ -70,19 +68,19 @@ async def figures(
     Raises:
         EvaluationError: there are too few replies, or too few personas.
     """
-    complete = _complete(personas, samples)
-    plain = {text: redacted(text, personas) for text in {one.reply for one in complete}}
-    asked = list(dict.fromkeys(one.question for one in complete if one.part != "talk"))
+    known = complete(personas, samples)
+    plain = {text: redacted(text, personas) for text in {one.reply for one in known}}
+    asked = list(dict.fromkeys(one.question for one in known if one.part != "talk"))
     examples = [example.reply for one in personas.members for example in one.examples]
     examples = [redacted(text, personas) for text in examples]
-    first = [plain[one.reply] for one in complete if one.part == "first"]
+    first = [plain[one.reply] for one in known if one.part == "first"]
     masked = hard_masked(first)
     wanted = list(dict.fromkeys([*plain.values(), *masked, *examples, *asked]))
     rows = await embedder.embed_all(wanted)
     vectors = dict(zip(wanted, np.asarray(rows, dtype=float), strict=True))
     # Half a minute of arithmetic at worst; whoever is served meanwhile is not to wait for it.
     return await asyncio.to_thread(
-        _reckoned, _Run(personas, complete, plain, masked, vectors, asked, model)
+        _reckoned, _Run(personas, known, plain, masked, vectors, asked, model)
     )
 
 
@@ -121,37 +119,6 @@ class _Run:
         )
 
 
-def _complete(personas: Personas, samples: Sequence[Sample]) -> list[Sample]:
-    """The samples in order, of those questions that everybody answered.
-
-    Raises:
-        EvaluationError: too few of them, or too few personas.
-    """
-    ids = personas.ids
-    if len(ids) < 2:  # noqa: PLR2004  # one cannot be told from itself
-        message = "At least two personas are needed to tell them apart."
-        raise EvaluationError(message)
-    firsts = [one for one in samples if one.part == "first" and one.persona_id in ids]
-    answered = {
-        question
-        for question in {one.question for one in firsts}
-        if len({one.persona_id for one in firsts if one.question == question}) == len(ids)
-    }
-    if len(answered) < FEWEST_QUESTIONS:
-        message = (
-            f"{len(answered)} questions were answered by everybody; figures need at least "
-            f"{FEWEST_QUESTIONS}, and say little below {_MANY_QUESTIONS}."
-        )
-        raise EvaluationError(message)
-    order = {key: place for place, key in enumerate([*ids, *CONTROLS])}
-    fitting = [
-        one
-        for one in samples
-        if one.persona_id in order and (one.part == "talk" or one.question in answered)
-    ]
-    return sorted(fitting, key=lambda one: (one.part, one.place, order[one.persona_id]))
-
-
 def _reckoned(run: _Run) -> Metrics:
     ids = run.personas.ids
     firsts = run.of("first")
@@ -177,6 +144,7 @@ def _reckoned(run: _Run) -> Metrics:
     return Metrics(
         model=run.model,
         questions=len(run.asked),
+        asked=tuple(run.asked),
         replies=len(run.samples),
         chance=round(1 / len(ids), 4),
         attribution_accuracy=accuracy.value,
@@ -198,7 +166,7 @@ def _reckoned(run: _Run) -> Metrics:
         },
         bars=bars,
         distinct=all(bar.passed for bar in bars),
-        notes=tuple(_notes(run, character)),
+        notes=tuple(_notes(run, character, apart)),
     )
 
 
@@ -312,9 +280,9 @@ def _drift(talks: Attribution, place: int) -> Drift:
     )
 
 
-def _notes(run: _Run, character: Attribution | None) -> list[str]:
+def _notes(run: _Run, character: Attribution | None, apart: float | None) -> list[str]:
     notes = []
-    if len(run.asked) < _MANY_QUESTIONS:
+    if len(run.asked) < MANY_QUESTIONS:
         notes.append(
             f"{len(run.asked)} questions are few: differences below 20 points may be chance."
         )
@@ -322,6 +290,11 @@ def _notes(run: _Run, character: Attribution | None) -> list[str]:
         notes.append(
             f"Somebody has fewer than {_FEWEST_EXAMPLES} examples: nobody's replies could be "
             "compared with them."
+        )
+    if apart is None and run.of("again"):
+        notes.append(
+            "Everybody said the same twice: how far personas lie apart is not measurable in "
+            "distances of one from itself."
         )
     if not run.of("control"):
         notes.append("The model without personas was not asked.")

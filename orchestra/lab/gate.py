@@ -16,19 +16,21 @@ from orchestra.errors import EvaluationError
 from orchestra.types.lab import Drop, Gate, Interval, Metrics
 
 _WRONG = 0.05
+_LIKE_EXAMPLES = "sounds like its examples"
 _LEAST_DROP = 0.05
 """A difference that nobody would hear is not held against an author, however certain."""
 
 
-def gate(baseline: Metrics, now: Metrics) -> Gate:
+def gate(baseline: Metrics, now: Metrics, *, in_part: bool = False) -> Gate:
     """Compare two runs.
 
     Args:
         baseline: The run that was good.
         now: The run to be judged.
+        in_part: Whether it may lack some of the baseline's questions.
 
     Raises:
-        EvaluationError: they cannot be compared: other models, or other personas.
+        EvaluationError: they cannot be compared: other models, personas or questions.
     """
     if baseline.model != now.model:
         message = (
@@ -43,14 +45,40 @@ def gate(baseline: Metrics, now: Metrics) -> Gate:
             "personas of today."
         )
         raise EvaluationError(message)
+    _check_questions(baseline, now, in_part=in_part)
     changed = [
         one.name
         for key, one in now.per_persona.items()
         if one.wording != baseline.per_persona[key].wording
     ]
     pairs = list(_pairs(baseline, now))
-    drops = tuple(drop for pair in pairs if (drop := _drop(*pair, len(pairs))).beyond_noise)
-    return Gate(passed=not drops, changed=tuple(changed), drops=drops)
+    drops = [drop for pair in pairs if (drop := _drop(*pair, len(pairs))).beyond_noise]
+    drops += _lost(baseline, now)
+    return Gate(passed=not drops, changed=tuple(changed), drops=tuple(drops))
+
+
+def told(drop: Drop) -> str:
+    """A drop in words, for people."""
+    after = "too few examples to tell now" if drop.after is None else f"{drop.after:.0%} now"
+    return f"{drop.who}: {drop.what}, {drop.before:.0%} before, {after}"
+
+
+def _check_questions(baseline: Metrics, now: Metrics, *, in_part: bool) -> None:
+    """Refuse runs whose figures are of other questions.
+
+    Raises:
+        EvaluationError: they are.
+    """
+    before, after = set(baseline.asked), set(now.asked)
+    if in_part and after <= before:
+        return
+    if (before, baseline.questions) != (after, now.questions):
+        message = (
+            f"The two runs did not ask the same questions ({baseline.questions} in the baseline, "
+            f"{now.questions} in this run): what changed would be the questions. Run the baseline "
+            "again, both with the same --questions."
+        )
+        raise EvaluationError(message)
 
 
 def _pairs(baseline: Metrics, now: Metrics) -> Iterator[tuple[str, str, Interval, Interval]]:
@@ -62,7 +90,21 @@ def _pairs(baseline: Metrics, now: Metrics) -> Iterator[tuple[str, str, Interval
         before = baseline.per_persona[key]
         yield one.name, "told to be itself", before.attribution, one.attribution
         if before.on_character is not None and one.on_character is not None:
-            yield one.name, "sounds like its examples", before.on_character, one.on_character
+            yield one.name, _LIKE_EXAMPLES, before.on_character, one.on_character
+
+
+def _lost(baseline: Metrics, now: Metrics) -> Iterator[Drop]:
+    """Figures that cannot be measured any more: to take examples away is no way past the gate."""
+    for key, one in now.per_persona.items():
+        before = baseline.per_persona[key].on_character
+        if before is not None and one.on_character is None:
+            yield Drop(
+                who=one.name,
+                what=_LIKE_EXAMPLES,
+                before=before.value,
+                after=None,
+                beyond_noise=True,
+            )
 
 
 def _attribution(metrics: Metrics) -> Interval:

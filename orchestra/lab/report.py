@@ -261,9 +261,7 @@ def _examples(samples: Sequence[Sample], personas: Personas) -> str:
 
 
 def _method(metrics: Metrics) -> str:
-    separation = "not measured"
-    if metrics.separation_ratio is not None:
-        separation = f"{metrics.separation_ratio:.2f}"
+    separation = separation_shown(metrics.separation_ratio)
     return (
         "<details><summary>How this was measured</summary>"
         "<p>Everybody answers the same questions, without routing and without memory. The judge is "
@@ -301,7 +299,12 @@ def _percent(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.0%}"
 
 
-def as_json(metrics: Metrics) -> str:
-    """What `metrics.json` holds."""
+def separation_shown(ratio: float | None) -> str:
+    """The distance between personas in words, for people."""
+    return "not measurable" if ratio is None else f"{ratio:.2f}"
+
+
+def as_json(metrics: Metrics, indent: int | None = 2) -> str:
+    """What `metrics.json` holds; valid JSON, which knows no infinity."""
     content: dict[str, Any] = metrics.model_dump(mode="json")
-    return json.dumps(content, indent=2, ensure_ascii=False)
+    return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)

@@ -46,7 +46,8 @@ class Roster:
     as they are and starts the one refresh. A refresh that fails leaves the last good set in
     use, is logged, and shows in `status` until one succeeds; the next try comes sooner than the
     TTL, and not before the store wants to be asked. Where even the first load fails, what the
-    store kept from an earlier process answers, or else the personas of the fallback.
+    store kept from an earlier process answers, or else the personas of the fallback; the gate is
+    asked about those too.
     """
 
     def __init__(
@@ -148,7 +149,9 @@ class Roster:
         try:
             fresh = await self._read_in_time()
         except PersonaError:
-            known = self._personas or self.store.kept()  # somebody else may have found some
+            if self._personas is not None:  # somebody else has found some
+                return self._personas
+            known = self.store.kept()
             if known is not None:
                 log.warning("%s: what was read before answers meanwhile", self.store.source)
             elif self._fallback is not None:
@@ -161,9 +164,14 @@ class Roster:
                 )
             else:
                 raise
-            self._personas = self._personas or known
+            if self._personas is None:
+                self._personas = self._admitted(known)
             return self._personas
         return self._personas or fresh
+
+    def _admitted(self, found: Personas) -> Personas:
+        """Who serves now that these were found."""
+        return self._gate(found) if self._gate is not None else found
 
     async def _read_in_time(self) -> Personas:
         """Read the personas, and do not wait for ever.
@@ -223,7 +231,7 @@ class Roster:
             self._failed(f"{type(exc).__name__}: {exc}")
             log.exception("Personas were not reloaded")
             raise
-        serving = self._gate(fresh) if self._gate is not None else fresh
+        serving = self._admitted(fresh)
         if serving != self._personas:
             log.info(
                 "Personas: %s from %s, revision %s",

@@ -29,6 +29,8 @@ class Sample(Frozen):
     seconds: float = 0.0
     wording: str = ""
     """Of the persona: what a model is told of it."""
+    model: str = ""
+    """Which one answered; '' in runs of before that was kept."""
 
 
 class Interval(Frozen):
@@ -121,6 +123,8 @@ class Metrics(Frozen):
 
     model: str
     questions: int
+    asked: tuple[str, ...] = ()
+    """Those questions; none in runs of before they were kept."""
     replies: int
     chance: float
     attribution_accuracy: float
@@ -133,7 +137,8 @@ class Metrics(Frozen):
     joint: float
     """Share of replies that tell both whose they are and what was asked."""
     separation_ratio: float | None
-    """Distance between personas over the distance between two rounds of one; 1: none."""
+    """Distance between personas over the distance between two rounds of one; 1: none. None where
+    it was not measured, or is not measurable, which a note says."""
     control_accuracy: float | None
     control_ci95: tuple[float, float] | None
     confusion: dict[str, dict[str, int]]
@@ -154,7 +159,8 @@ class Drop(Frozen):
     who: str
     what: str
     before: float
-    after: float
+    after: float | None
+    """None where it is not measurable any more."""
     beyond_noise: bool
     """Whether it fell by more than chance explains."""
 

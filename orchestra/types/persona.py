@@ -20,6 +20,9 @@ from pydantic import (
 
 from orchestra.errors import PersonaNotFoundError
 
+_TOLD = frozenset(("name", "role", "voice", "backstory", "traits", "template", "examples"))
+"""What of a persona a model is told: not colour, avatar, starters or domains."""
+
 GENERAL = "general"
 """The domain of everything that has no home elsewhere: strategy, greetings, life."""
 
@@ -147,8 +150,11 @@ class Persona(Frozen):
     @property
     def wording(self) -> str:
         """Like `revision`, of what a model is told: not colour, avatar, domains or line ends."""
-        told = {"name", "role", "voice", "backstory", "traits", "template", "examples"}
-        return _fingerprint(_without_layout(self.model_dump(include=told)))
+        return _fingerprint(_without_layout(self.model_dump(include=set(_TOLD))))
+
+    def worded_as(self, other: Persona) -> Persona:
+        """This one, with all that a model is told of the other one."""
+        return self.model_copy(update={field: getattr(other, field) for field in _TOLD})
 
 
 class Version(Frozen):

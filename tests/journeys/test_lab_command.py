@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
 
 from orchestra.lab.questions import QUESTIONS
+from orchestra.settings import ROOT
 from tests.conftest import clean_env, seed_cache
 from tests.doubles.llm import Reply
 from tests.doubles.voices import own_manner, speaking
@@ -21,7 +23,7 @@ def lab(model, example_vectors, tmp_path):
     """Run `orchestra lab …` on the scripted model."""
     seed_cache(example_vectors, tmp_path / "data")
 
-    def run(*arguments):
+    def run(*arguments, **environment):
         return subprocess.run(
             [sys.executable, "-m", "orchestra", "lab", *arguments],
             env={
@@ -30,6 +32,7 @@ def lab(model, example_vectors, tmp_path):
                 "OPENAI_BASE_URL": model.base_url,
                 "OPENAI_API_KEY": "test-key",
                 "ORCHESTRA_MODEL": "scripted",
+                **environment,
             },
             cwd=tmp_path,
             capture_output=True,
@@ -79,6 +82,48 @@ def test_a_run_is_reported_in_full_and_goes_on_where_it_stopped(lab, model, tmp_
     page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
     assert "8 questions are few" in page
     assert QUESTIONS[0] in page
+
+
+def test_a_run_measures_what_the_store_has_whatever_the_gate_holds_back(lab, model, tmp_path):
+    people = shutil.copytree(ROOT / "personas_seed", tmp_path / "people")
+    lines = [json.dumps({"text": one}) for one in QUESTIONS[:5]]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    options = ("run", "--questions", "questions.jsonl", "--no-talk", "--json", "--out")
+    model.choose(speaking(own_manner, seed=1))
+    before = lab(*options, "good", ORCHESTRA_PERSONAS_DIR=str(people))
+    assert before.returncode == 0, before.stderr
+    karen = people / "karen.md"
+    text = karen.read_text(encoding="utf-8").replace("# Backstory\n", "# Backstory\nBorn at sea. ")
+    karen.write_text(text, encoding="utf-8")
+    now = lab(
+        *options,
+        "new",
+        ORCHESTRA_PERSONAS_DIR=str(people),
+        ORCHESTRA_GATE_BASELINE=str(tmp_path / "good"),
+        ORCHESTRA_MODEL="another",
+    )
+    assert now.returncode == 0, now.stderr
+    first, second = json.loads(before.stdout), json.loads(now.stdout)
+    assert second["model"] == "another"
+    changed = {
+        who
+        for who, one in second["per_persona"].items()
+        if one["wording"] != first["per_persona"][who]["wording"]
+    }
+    assert changed == {"karen"}
+    assert not (tmp_path / "data" / "gate.json").exists()
+
+
+def test_what_no_figures_could_be_made_of_is_refused_before_anybody_is_asked(lab, model, tmp_path):
+    lines = [json.dumps({"text": one}) for one in (*QUESTIONS[:4], QUESTIONS[0])]
+    (tmp_path / "few.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    few = lab("run", "--questions", "few.jsonl", "--out", "report")
+    assert few.returncode == 1
+    assert "These are 4 different questions; figures need at least 5" in few.stderr
+    alone = lab("run", "--persona", "karen", "--persona", "Karen", "--out", "report")
+    assert alone.returncode == 1
+    assert "At least two personas are needed" in alone.stderr
+    assert not model.asked
 
 
 def test_a_file_without_questions_is_an_error(lab, tmp_path):

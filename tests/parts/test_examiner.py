@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 
 import pytest
@@ -43,9 +44,9 @@ async def good(open_house, model, people, tmp_path):
     return folder
 
 
-def edit(people, words):
-    path = people / "karen.md"
-    text = (ROOT / "personas_seed" / "karen.md").read_text(encoding="utf-8")
+def edit(people, words, who="karen"):
+    path = people / f"{who}.md"
+    text = (ROOT / "personas_seed" / path.name).read_text(encoding="utf-8")
     head, mark, rest = text.partition("# Backstory\n")
     assert mark
     path.write_text(f"{head}{mark}\n{words} {rest}", encoding="utf-8")
@@ -79,7 +80,8 @@ async def test_an_edit_serves_once_it_has_passed_and_only_who_was_edited_is_aske
         assert "lighthouse" in fresh.get("karen").backstory
         serving = await house.roster.current()
         assert serving.revision == before.revision
-        assert f"revision {fresh.revision} is being examined" in serving.problems[0]
+        edited = fresh.get("karen").revision
+        assert f"Karen: revision {edited} is being examined" in serving.problems[0]
         serving, _ = await until(lambda one, _: one.revision == fresh.revision, house)
         assert serving.problems == ()
         told = {body["messages"][0]["content"].split(",")[0] for body in model.asked}
@@ -134,6 +136,100 @@ async def test_an_examination_that_fails_holds_back_and_is_tried_again(
         model.choose(speaking(own_manner, seed=2))
         serving, _ = await until(lambda one, _: not one.problems, house)
         assert "lighthouse" in serving.get("karen").backstory
+
+
+async def test_one_who_is_held_back_keeps_nobody_elses_edit_from_serving(
+    open_house, model, people, good
+):
+    async with open_house(personas_dir=people, gate_baseline=good) as house:
+        before = await house.roster.current()
+        model.asked.clear()
+        model.choose(speaking(bland, seed=2))
+        edit(people, "She has no opinion.")
+        edit(people, "She once sold a lighthouse.", "sophia")
+        serving, _ = await until(
+            lambda one, _: "lighthouse" in one.get("sophia").backstory and one.problems, house
+        )
+        assert serving.get("karen") == before.get("karen")
+        (problem,) = serving.problems
+        assert problem.startswith("Karen: revision")
+        assert "is held back, and the one before serves" in problem
+        assert len(model.asked) == 2 * 2 * 24  # once each, though they were judged twice
+
+
+async def test_a_question_that_is_always_refused_is_left_out_in_the_end(
+    open_house, model, people, good
+):
+    answer = speaking(own_manner, seed=2)
+
+    def choose(body):
+        return Reply(status=400) if QUESTIONS[3] in str(body) else answer(body)
+
+    async with open_house(personas_dir=people, gate_baseline=good) as house:
+        model.asked.clear()
+        model.choose(choose)
+        edit(people, "She once sold a lighthouse.")
+        serving, _ = await until(lambda one, _: not one.problems, house)
+        assert "lighthouse" in serving.get("karen").backstory
+        refused = [body for body in model.asked if QUESTIONS[3] in str(body)]
+        assert len(refused) == 3 * 2 * 2  # tries of an examination, rounds, tries of a question
+        assert len(model.asked) - len(refused) == 2 * 23  # what was answered is not asked again
+
+
+async def test_an_examination_that_never_comes_to_anything_rests(open_house, model, people, good):
+    async with open_house(personas_dir=people, gate_baseline=good) as house:
+        before = await house.roster.current()
+        model.choose(lambda _body: Reply(status=400))
+        edit(people, "She once sold a lighthouse.")
+        serving, _ = await until(lambda one, _: "could not be examined" in str(one.problems), house)
+        assert "0 questions were answered by everybody" in serving.problems[0]
+        assert serving.revision == before.revision
+        asked = len(model.asked)
+        await house.roster.reload()
+        await house.roster.reload()
+        assert len(model.asked) == asked
+        model.choose(speaking(own_manner, seed=2))
+        edit(people, "She once sold two lighthouses.")
+        await until(lambda one, _: not one.problems, house)
+
+
+async def test_who_was_never_good_serves_for_want_of_others_and_is_examined(
+    open_house, model, people, good, tmp_path
+):
+    edit(people, "She has no opinion.")
+    model.choose(speaking(bland, seed=2))
+    async with open_house(personas_dir=people, gate_baseline=good) as house:
+        serving, _ = await until(lambda one, _: "did not pass" in str(one.problems), house)
+        assert "no opinion" in serving.get("karen").backstory
+        assert "yet it serves, as there is no good one" in serving.problems[0]
+        kept = json.loads((tmp_path / "data" / "gate.json").read_text(encoding="utf-8"))
+        assert set(kept["good"]) == {"cherry", "sophia"}
+    shutil.copy(ROOT / "personas_seed" / "karen.md", people)
+    async with open_house(personas_dir=people, gate_baseline=good) as house:
+        assert (await house.roster.current()).problems == ()
+
+
+async def test_who_came_or_went_is_told_and_nobody_is_asked(open_house, model, people, good):
+    async with open_house(personas_dir=people, gate_baseline=good) as house:
+        before = await house.roster.current()
+        model.asked.clear()
+        (people / "sophia.md").unlink()
+        edit(people, "She once sold a lighthouse.")
+        await house.roster.reload()
+        serving = await house.roster.current()
+        assert serving.ids == ("cherry", "karen")
+        assert serving.get("karen") == before.get("karen")
+        gone, waits = serving.problems
+        assert gone.startswith("sophia: only in the baseline.")
+        assert "waits for a new baseline; the one before serves" in waits
+        text = (ROOT / "personas_seed" / "sophia.md").read_text(encoding="utf-8")
+        text = text.replace("name: Sophia", "name: Dora").replace("research", "astronomy")
+        (people / "dora.md").write_text(text, encoding="utf-8")
+        await house.roster.reload()
+        serving = await house.roster.current()
+        assert serving.ids == ("cherry", "dora", "karen")
+        assert "dora: not in the baseline, serving unexamined" in serving.problems[0]
+        assert model.asked == []
 
 
 async def test_what_no_model_hears_serves_at_once(open_house, model, people, good):

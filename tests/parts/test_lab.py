@@ -11,7 +11,7 @@ from orchestra.lab.asking import Plan, asked, still_wanted
 from orchestra.lab.figures import figures
 from orchestra.lab.gate import gate
 from orchestra.lab.questions import QUESTIONS, TALK
-from orchestra.lab.report import report
+from orchestra.lab.report import as_json, report
 from orchestra.types.lab import Metrics
 from tests.doubles.llm import Reply
 from tests.doubles.voices import MANNERS, NEUTRAL, nobodys_manner, own_manner, speaking
@@ -31,7 +31,7 @@ async def house(open_house):
 async def replies(house, questions=QUESTIONS, talk=(), kept=(), who=None):
     personas = who or await house.roster.current()
     plan = Plan(personas, tuple(questions), tuple(talk))
-    done, _ = still_wanted(plan, kept)
+    done, _ = still_wanted(plan, kept, house.lab.interviewer.model)
     return [*done, *[one async for one in asked(house.lab.interviewer, plan, done, 1)]]
 
 
@@ -89,12 +89,17 @@ async def test_a_model_that_says_the_same_to_everything_is_not_distinct(house, m
         return Reply(said[0] if said else "Consider your options with care.")
 
     model.choose(choose)
-    metrics, _ = await measured(house, SOME)
+    metrics, samples = await measured(house, SOME)
     assert metrics.attribution_accuracy == 1  # which is why it is not asked alone
     assert not metrics.distinct
     failed = {bar.name for bar in metrics.bars if not bar.passed}
     assert "Replies fit their questions" in failed
     assert "Told apart without set phrases, beginnings and punctuation" in failed
+    assert metrics.separation_ratio is None  # there is no distance of one from itself
+    assert "not measurable" in str(metrics.notes)
+    page = report(metrics, samples, await house.roster.current())
+    assert "two rounds of one persona: not measurable" in page
+    assert Metrics.model_validate_json(as_json(metrics)) == metrics
 
 
 async def test_three_copies_of_one_voice_are_not_distinct(house, spoken):
@@ -153,13 +158,26 @@ async def test_a_run_goes_on_where_it_stopped(house, model, spoken):
 
     with pytest.raises(EvaluationError, match="run the same command again"):
         await ask()
-    _, missing = still_wanted(plan, came)
+    _, missing = still_wanted(plan, came, "scripted")
     assert 0 < len(missing) < len(list(plan.samples()))
     before = len(model.asked)
     samples = await replies(house, FEW, TALK[:4], came)
     assert len(model.asked) - before == len(missing)
     assert len(samples) == len(list(plan.samples())) == 12 * 9 + 3 * 4
-    assert not still_wanted(plan, samples)[1]
+    assert not still_wanted(plan, samples, "scripted")[1]
+
+
+async def test_another_model_is_asked_anew(house, spoken):
+    spoken(own_manner)
+    personas = await house.roster.current()
+    samples = await replies(house, FEW[:5], TALK[:4])
+    assert {one.model for one in samples} == {"scripted"}
+    plan = Plan(personas, FEW[:5], TALK[:4])
+    assert not still_wanted(plan, samples, "scripted")[1]
+    everything = len(list(plan.samples()))
+    assert len(still_wanted(plan, samples, "another")[1]) == everything
+    unknown = [one.model_copy(update={"model": ""}) for one in samples]  # of an earlier version
+    assert len(still_wanted(plan, unknown, "scripted")[1]) == everything
 
 
 async def test_who_was_edited_is_asked_anew(house, spoken):
@@ -171,7 +189,7 @@ async def test_who_was_edited_is_asked_anew(house, spoken):
         for one in personas.members
     )
     plan = Plan(personas.model_copy(update={"members": edited}), FEW[:5])
-    done, missing = still_wanted(plan, samples)
+    done, missing = still_wanted(plan, samples, "scripted")
     assert {one.persona_id for one in missing} == {"karen"}
     assert "karen" not in {one.persona_id for one in done}
 

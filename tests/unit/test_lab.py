@@ -12,11 +12,12 @@ from orchestra.lab import hygiene
 from orchestra.lab.distinctiveness import attributed, p_value, separation, share, slope
 from orchestra.lab.expression import markers
 from orchestra.lab.features import kernels
-from orchestra.lab.gate import gate
+from orchestra.lab.gate import gate, told
 from orchestra.lab.questions import QUESTIONS, TALK
 from orchestra.lab.redaction import hard_masked, redacted
+from orchestra.lab.report import as_json
 from orchestra.types.lab import Bar, Hygiene, Interval, Metrics, PersonaFigures, Sample
-from orchestra.types.persona import Example
+from orchestra.types.persona import Example, Personas
 
 
 def said(reply, question="How are we doing?", **more):
@@ -40,6 +41,34 @@ def said(reply, question="How are we doing?", **more):
 )
 def test_what_gives_a_writer_away_is_taken_out(trio, reply, left):
     assert redacted(reply, trio) == left
+
+
+@pytest.fixture
+def hive(make_persona):
+    """Three personas whose roles have a word in common."""
+    roles = {"ada": "Queen Bee Orchestrator", "ben": "Sales and Marketing Orchestrator"}
+    roles["cleo"] = "Research Orchestrator"
+    members = tuple(make_persona(who, role=role) for who, role in roles.items())
+    return Personas(members=members, source="by hand")
+
+
+@pytest.mark.parametrize(
+    ("reply", "left"),
+    [
+        ("Your Queen Bee says: wait. Then act.", "Then act."),
+        ("Let the queen bee orchestrator decide. Then act.", "Then act."),
+        ("_Ben_ would call them. Then act.", "Then act."),
+        ("As *your __queen bee__* I say no. Then act.", "Then act."),
+        ("I once closed a deal in a lift! Call them.", "Call them."),
+        ("I've spent my life on a bicycle. Call them.", "Call them."),
+        ("In my eleven years in a statistics department, few asked. Count.", "Count."),
+        ("Do your research. Sales come later.", "Do your research. Sales come later."),
+        ("I once more say no. In my view it pays.", "I once more say no. In my view it pays."),
+        ("Ask Benjamin or the bees.", "Ask Benjamin or the bees."),
+    ],
+)
+def test_parts_of_roles_marked_names_and_life_stories_are_taken_out(hive, reply, left):
+    assert redacted(reply, hive) == left
 
 
 def test_the_hard_mask_leaves_words_alone():
@@ -142,6 +171,16 @@ def test_voices_are_told_apart_by_a_judge_who_never_saw_the_question():
     assert told.confusion(["a", "b", "c"])["b"] == {"a": 0, "b": 30, "c": 0}
 
 
+@pytest.mark.parametrize("text", ["", "The same words for everybody."])
+def test_texts_that_are_equal_are_not_told_apart_by_rounding(text):
+    numbers = np.random.default_rng(4)
+    vector = numbers.normal(size=384)
+    vectors = np.tile(vector / np.linalg.norm(vector), (72, 1))
+    vectors += numbers.normal(scale=1e-9, size=vectors.shape)  # as sums in another order have it
+    kernel = kernels([text] * 72, vectors)
+    assert np.abs(kernel).max() < 1e-9
+
+
 def test_one_voice_is_not_told_apart_from_itself():
     texts, truth, asked = replies((VOICES[0],) * 3)
     kernel = kernels(texts, plain_vectors(texts))
@@ -171,7 +210,16 @@ def test_distances_between_voices_count_in_distances_of_a_voice_from_itself():
     noise = numbers.normal(size=(80, 6))
     assert separation(noise @ noise.T, truth, asked, rounds) == pytest.approx(1, abs=0.3)
     apart = noise + 5 * truth[:, None]
-    assert separation(apart @ apart.T, truth, asked, rounds) > 5
+    ratio = separation(apart @ apart.T, truth, asked, rounds)
+    assert ratio is not None
+    assert ratio > 5
+
+
+def test_without_a_distance_of_a_voice_from_itself_there_is_nothing_to_count_in():
+    truth = np.tile([0, 1], 40)
+    rounds = np.tile([0, 0, 1, 1], 20)
+    said = np.array([[0.1, 0.7], [0.6, 0.2]])[truth]
+    assert separation(said @ said.T, truth, np.repeat(np.arange(20), 4), rounds) is None
 
 
 def test_intervals_hold_what_they_are_of():
@@ -245,6 +293,49 @@ def test_the_gate_lets_noise_pass_and_stops_a_real_drop():
 def test_the_gate_stops_voices_that_are_set_phrases():
     verdict = gate(figures(0.9, masked=0.9), figures(0.9, masked=0.6))
     assert [(drop.who, drop.what) for drop in verdict.drops] == [("all", "told apart, masked")]
+
+
+def with_examples(metrics, shares):
+    """The same, with how much each sounds like its examples."""
+    sure = {
+        key: Interval(value=share, low=share, high=share) if share is not None else None
+        for key, share in shares.items()
+    }
+    people = {
+        key: one.model_copy(update={"on_character": sure[key]})
+        for key, one in metrics.per_persona.items()
+    }
+    return metrics.model_copy(update={"per_persona": people})
+
+
+def test_the_gate_tells_of_examples_that_were_taken_away():
+    before = with_examples(figures(0.9), {"cherry": None, "karen": 0.95})
+    verdict = gate(before, figures(0.9))
+    assert not verdict.passed
+    assert [told(drop) for drop in verdict.drops] == [
+        "Karen: sounds like its examples, 95% before, too few examples to tell now"
+    ]
+    assert gate(figures(0.9), before).passed  # what was not measured before cannot fall
+
+
+def test_the_gate_compares_runs_of_the_same_questions_only():
+    before, after = figures(0.9), figures(0.9)
+    before = before.model_copy(update={"asked": tuple("abcdef"), "questions": 6})
+    same = after.model_copy(update={"asked": tuple("fedcba"), "questions": 6})
+    assert gate(before, same).passed
+    part = after.model_copy(update={"asked": tuple("abcde"), "questions": 5})
+    with pytest.raises(EvaluationError, match=r"same questions \(6 in the baseline, 5 in this run"):
+        gate(before, part)
+    assert gate(before, part, in_part=True).passed
+    other = after.model_copy(update={"asked": tuple("abcdeX"), "questions": 6})
+    for in_part in (False, True):
+        with pytest.raises(EvaluationError, match="did not ask the same questions"):
+            gate(before, other, in_part=in_part)
+
+
+def test_figures_without_end_are_no_json():
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        as_json(figures(0.9).model_copy(update={"separation_ratio": float("inf")}))
 
 
 def test_the_questions_are_many_and_each_is_asked_once():

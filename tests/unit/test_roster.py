@@ -159,6 +159,28 @@ async def test_a_first_load_that_fails_is_raised_and_the_next_turn_tries_again(c
     assert await roster.current() is first
 
 
+@pytest.mark.parametrize("has_kept", [True, False])
+async def test_who_answers_for_a_store_that_is_down_is_asked_at_the_gate_too(
+    clock, first, second, has_kept
+):
+    class Keeping(ScriptedStore):
+        def kept(self):
+            return second if has_kept else None
+
+    store, fallback = Keeping(PersonaStoreError("down")), ScriptedStore(second)
+    held = []
+
+    def gate(found):
+        held.append(found)
+        return first
+
+    roster = Roster(store, TTL, clock, fallback=fallback, gate=gate)
+    assert await roster.current() is first
+    assert held == [second]
+    assert await roster.current() is first
+    assert held == [second]
+
+
 async def test_all_who_wait_for_a_first_load_hear_that_it_failed(clock):
     store = ScriptedStore(PersonaStoreError("down"))
     roster = Roster(store, TTL, clock)
