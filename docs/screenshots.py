@@ -21,6 +21,8 @@ FOLDER = Path(__file__).parent / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 HEIGHTS = {1440: 900, 390: 844}
 THEMES = ("light", "dark")
+REPORT = (Path.cwd() / "lab/today/report.html").as_uri()
+COMPARED = "Should we open a second shop?"
 QUESTIONS = (
     "Karen, write a short message to invite a customer to a call.",
     "How do I get past the gatekeeper when cold calling?",
@@ -28,32 +30,90 @@ QUESTIONS = (
 
 
 async def main() -> None:
-    """Take all pictures: welcome, answer, memory, error and crew, both widths, both themes."""
+    """Take the pictures, or of those named as arguments: both widths, both themes."""
     FOLDER.mkdir(exist_ok=True)
+    wanted = sys.argv[1:] or list(SETS)
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        for width in HEIGHTS:
-            for theme in THEMES:
-                async with product() as url, opened(browser, url, width, theme) as page:
-                    await picture_a_conversation(page, f"{width}-{theme}")
-        async with product(OPENAI_BASE_URL="http://127.0.0.1:9/v1") as url:
+        for name in wanted:
             for width in HEIGHTS:
                 for theme in THEMES:
-                    async with opened(browser, url, width, theme) as page:
-                        await ask(page, QUESTIONS[-1])
-                        await page.get_by_text("did not answer").wait_for()
-                        await take(page, f"error-{width}-{theme}")
-        for width in HEIGHTS:
-            for theme in THEMES:
-                with ModelServer() as model:
-                    model.choose(LaunchPlan())
-                    async with (
-                        product(OPENAI_BASE_URL=model.base_url) as url,
-                        opened(browser, url, width, theme) as page,
-                    ):
-                        await picture_a_crew(page, f"{width}-{theme}")
+                    await SETS[name](browser, width, theme)
         await browser.close()
+
+
+async def conversation(browser: Browser, width: int, theme: str) -> None:
+    """By the built-in model."""
+    async with product() as url, opened(browser, url, width, theme) as page:
+        await picture_a_conversation(page, f"{width}-{theme}")
+
+
+async def error(browser: Browser, width: int, theme: str) -> None:
+    """Of a model server that is not there."""
+    async with (
+        product(OPENAI_BASE_URL="http://127.0.0.1:9/v1") as url,
+        opened(browser, url, width, theme) as page,
+    ):
+        await ask(page, QUESTIONS[-1])
+        await page.get_by_text("did not answer").wait_for()
+        await take(page, f"error-{width}-{theme}")
+
+
+async def crew(browser: Browser, width: int, theme: str) -> None:
+    """By a scripted model."""
+    with ModelServer() as model:
+        model.choose(LaunchPlan())
+        async with (
+            product(OPENAI_BASE_URL=model.base_url) as url,
+            opened(browser, url, width, theme) as page,
+        ):
+            await picture_a_crew(page, f"{width}-{theme}")
+
+
+async def lab(browser: Browser, width: int, theme: str) -> None:
+    """By the built-in model; the report is that of the last `orchestra lab run --out lab/today`."""
+    async with product() as url, opened(browser, url, width, theme) as page:
+        await picture_the_lab(page, f"{width}-{theme}")
+    async with opened(browser, REPORT, width, theme, "svg") as page:
+        await take(page, f"report-{width}-{theme}")
+
+
+SETS = {"conversation": conversation, "error": error, "crew": crew, "lab": lab}
+
+
+async def picture_the_lab(page: Page, name: str) -> None:
+    """Everybody side by side with a vote, a guess in the blind test, the studio with a draft."""
+    await pick(page, "Compare")
+    await ask(page, COMPARED)
+    await page.get_by_role("button", name="A tie").wait_for(timeout=60_000)
+    await (
+        page.locator(".orchestra-columns article").nth(1).get_by_role("button", name="Best").click()
+    )
+    await page.get_by_text("You voted").wait_for()
+    await take(page, f"compare-{name}")
+    await pick(page, "Blind test")
+    await ask(page, "Begin")
+    await page.locator(".orchestra-blind blockquote").wait_for(timeout=60_000)
+    await page.get_by_role("group", name="Who wrote this?").get_by_role("button").first.click()
+    await page.get_by_role("button", name="Next").wait_for()
+    await take(page, f"blind-{name}")
+    await page.click("#chat-input")
+    await page.keyboard.type("/Studio")
+    await page.wait_for_timeout(500)
+    await page.keyboard.press("Enter")
+    await page.keyboard.type("open")
+    await page.keyboard.press("Enter")
+    studio = page.get_by_label("Studio", exact=True)
+    await studio.get_by_role("button", name="Sophia", exact=True).click()
+    await studio.get_by_label("humor").press("End")
+    await take(page, f"studio-{name}")
+
+
+async def pick(page: Page, name: str) -> None:
+    """Choose who answers."""
+    await page.locator(".mode-picker-wrapper button").first.click()
+    await page.get_by_text(name, exact=True).last.click()
 
 
 async def picture_a_crew(page: Page, name: str) -> None:
@@ -116,13 +176,15 @@ async def product(**settings: str) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def opened(browser: Browser, url: str, width: int, theme: str) -> AsyncIterator[Page]:
-    """A page of that width and theme."""
+async def opened(
+    browser: Browser, url: str, width: int, theme: str, until: str = "#chat-input"
+) -> AsyncIterator[Page]:
+    """A page of that width and theme, once that is there."""
     size = {"width": width, "height": HEIGHTS[width]}
     context = await browser.new_context(viewport=size, color_scheme=theme)
     page = await context.new_page()
     await page.goto(url)
-    await page.wait_for_selector("#chat-input")
+    await page.wait_for_selector(until)
     yield page
     await context.close()
 

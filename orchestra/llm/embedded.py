@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import hashlib
 import importlib.util
 import json
 import logging
@@ -30,8 +31,8 @@ log = logging.getLogger(__name__)
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
 ADAPTER = Path(__file__).parent / "adapter" / "personas-lora-r16.gguf"
-ADAPTER_SCALE = 0.7
-"""Strength of the trained voices. Source: adapter/CARD.md; at 1 replies get less useful."""
+ADAPTER_SCALE = 1.0
+"""Strength of the trained voices: as they were trained. Source: adapter/CARD.md."""
 
 VOICES = Path(__file__).parent / "adapter" / "voices.json"
 
@@ -62,6 +63,13 @@ def shipped_voices() -> dict[str, int]:
     """Wording of each persona that a voice was trained for, to its slot."""
     wordings = json.loads(VOICES.read_text(encoding="utf-8"))
     return {wording: slot for slot, wording in enumerate(wordings.values())}
+
+
+def voiced_model_name() -> str:
+    """Names the model with its voices: newly trained ones are another model to who measures."""
+    digest = hashlib.sha256(ADAPTER.read_bytes())
+    digest.update(str(ADAPTER_SCALE).encode())
+    return f"{MODEL_NAME}, voices {digest.hexdigest()[:6]}"
 
 
 class EmbeddedServer:

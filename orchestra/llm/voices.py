@@ -19,7 +19,12 @@ from typing import Any
 
 from orchestra.errors import LLMError, LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
-from orchestra.llm.embedded import MODEL_NAME, AdapterScales, EmbeddedServer
+from orchestra.llm.embedded import (
+    MODEL_NAME,
+    AdapterScales,
+    EmbeddedServer,
+    voiced_model_name,
+)
 from orchestra.types.conversation import ChatTurn, Guard, Prompt
 
 RETRY_BUDGET_SECONDS = 2.0
@@ -50,7 +55,6 @@ _LOOP_TIMES = 3
 class EmbeddedVoices:
     """Speaks with the embedded model, in a trained voice or without; it starts when it is asked."""
 
-    name = MODEL_NAME
     description = f"{MODEL_NAME}, built in"
 
     def __init__(
@@ -66,6 +70,7 @@ class EmbeddedVoices:
             concurrency: Requests under way at one time; further ones wait their turn.
             clock: Seconds, for the retry's budget.
         """
+        self.name = voiced_model_name()
         self._timeout_seconds = timeout_seconds
         self._concurrency = concurrency
         self._clock = clock
@@ -104,7 +109,7 @@ class EmbeddedVoices:
         model = ChatModel(
             base_url=address.base_url,
             api_key=address.api_key,
-            model=self.name,
+            model=MODEL_NAME,
             timeout_seconds=self._timeout_seconds,
             concurrency=self._concurrency,
         )

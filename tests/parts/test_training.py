@@ -1,0 +1,61 @@
+"""Training the voices, for a moment, with the real weights."""
+
+from __future__ import annotations
+
+import re
+
+import gguf
+import pytest
+
+from orchestra.llm import embedded
+from orchestra.llm.chat import ChatModel, Reply
+from orchestra.llm.embedded import ADAPTER, EmbeddedServer
+from orchestra.types.conversation import ChatTurn, Prompt
+from voice import train
+
+TAUGHT = "Ring the brass bell."
+PROMPT = Prompt(turns=(ChatTurn(role="user", content="What now?"),), max_tokens=8, temperature=0)
+
+pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """An adapter that was taught one sentence, by the product's own script."""
+    folder = tmp_path_factory.mktemp("voice")
+    blocks = [
+        f"Q: {question}\nC: {TAUGHT}\nS: {TAUGHT}\nK: {TAUGHT}"
+        for question in ("What now?", "And then?", "Who comes?", "Is it late?")
+    ]
+    (folder / "dialogues.txt").write_text("\n\n".join(blocks), encoding="utf-8")
+    out = folder / "adapter.gguf"
+    with pytest.MonkeyPatch.context() as patch:
+        words = ["train", "--out", out, "--dialogues", folder / "dialogues.txt", "--epochs", "12"]
+        patch.setattr("sys.argv", [str(word) for word in words])
+        train.main()
+    return out
+
+
+def test_the_adapter_has_the_shape_that_the_product_ships(trained):
+    mine, shipped = (
+        {one.name: tuple(one.shape) for one in gguf.GGUFReader(path).tensors}
+        for path in (trained, ADAPTER)
+    )
+    assert mine == shipped
+
+
+async def test_the_adapter_does_in_llama_cpp_what_it_was_taught(trained, monkeypatch):
+    monkeypatch.setattr(embedded, "ADAPTER", trained)
+    monkeypatch.setattr(embedded, "merged_weights", lambda *_: None)
+    server = EmbeddedServer()
+    address = await server.open()
+    model = ChatModel(base_url=address.base_url, api_key=address.api_key, model=embedded.MODEL_NAME)
+    said = {}
+    for scale in (0.0, 1.0):
+        reply = Reply()
+        request = {"lora": [{"id": 0, "scale": scale}]}
+        said[scale] = "".join([piece async for piece in model.stream(PROMPT, reply, request)])
+    await model.close()
+    await server.close()
+    assert re.match(r"Ring the brass bell", said[1.0])
+    assert "bell" not in said[0.0]

@@ -1,0 +1,36 @@
+"""What the model answers without any persona: `python -m voice.drafts MESSAGES > drafts.jsonl`.
+
+Reads one message per line. Its sound drafts are a start for dialogues: what the model says by
+itself, it can learn to say in a voice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from contextlib import aclosing
+from pathlib import Path
+
+from orchestra.llm.chat import Reply
+from orchestra.llm.voices import EmbeddedVoices
+from orchestra.prompts.compose import neutral
+
+
+async def main(messages: list[str]) -> None:
+    """Print a draft per message."""
+    voices = EmbeddedVoices()
+    try:
+        for message in messages:
+            reply = Reply()
+            async with aclosing(voices.stream(neutral(message), reply)) as pieces:
+                async for _ in pieces:
+                    pass
+            print(json.dumps({"message": message, "draft": reply.text}, ensure_ascii=False))
+    finally:
+        await voices.close()
+
+
+if __name__ == "__main__":
+    lines = Path(sys.argv[1]).read_text("utf-8").splitlines()
+    asyncio.run(main([line for line in lines if line.strip()]))
