@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
     (folder / "dialogues.txt").write_text("\n\n".join(blocks), encoding="utf-8")
     out = folder / "adapter.gguf"
     with pytest.MonkeyPatch.context() as patch:
-        words = ["train", "--out", out, "--dialogues", folder / "dialogues.txt", "--epochs", "12"]
+        words = ["train", "--out", out, "--dialogues", folder / "dialogues.txt", "--epochs", "30"]
         patch.setattr("sys.argv", [str(word) for word in words])
         train.main()
     return out
