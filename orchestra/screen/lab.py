@@ -62,7 +62,7 @@ class _Table:
         self._element = cl.CustomElement(
             name="Compare", props={"question": question, "columns": []}, display="inline"
         )
-        self._message = cl.Message("", author="Compare", parent_id=run.id if run else None)
+        self._message = cl.Message("", parent_id=run.id if run else None)
         self._shown_at = 0.0
 
     async def show(self, event: ComparisonEvent) -> None:
@@ -112,7 +112,7 @@ async def blind_test(house: Orchestra) -> None:
         for one in personas.members
     ]
     element = cl.CustomElement(name="Blind", props={"personas": names}, display="inline")
-    await cl.Message("Who wrote this?", author="Blind test", elements=[element]).send()
+    await cl.Message("Who wrote this?", elements=[element]).send()
     await _finish()
 
 

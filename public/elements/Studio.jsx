@@ -42,13 +42,13 @@ function Radar({ personas, draft }) {
   const shown = personas.map((one) => (draft && one.id === draft.id ? draft : one))
   return (
     <figure className="orchestra-radar">
-      <svg viewBox="0 0 200 200" role="img" aria-label={`Traits of ${shown.map((one) => one.name).join(", ")}`}>
+      <svg viewBox="-30 0 260 200" role="img" aria-label={`Traits of ${shown.map((one) => one.name).join(", ")}`}>
         {[0.25, 0.5, 0.75, 1].map((share) => (
           <polygon key={share} points={names.map((_, place) => point(place, share, names.length)).join(" ")} className="orchestra-radar-grid" />
         ))}
         {names.map((name, place) => {
           const [x, y] = point(place, 1.22, names.length).split(",")
-          return <text key={name} x={x} y={y} textAnchor="middle" dominantBaseline="central">{name.slice(0, 12)}</text>
+          return <text key={name} x={x} y={y} textAnchor="middle" dominantBaseline="central">{name}</text>
         })}
         {shown.map((one) => (
           <polygon
