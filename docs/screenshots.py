@@ -21,7 +21,7 @@ FOLDER = Path(__file__).parent / "screenshots"
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
 HEIGHTS = {1440: 900, 390: 844}
 THEMES = ("light", "dark")
-REPORT = (Path.cwd() / "lab/today/report.html").as_uri()
+REPORT = Path.cwd() / "lab/today/report.html"
 COMPARED = "Should we open a second shop?"
 QUESTIONS = (
     "Karen, write a short message to invite a customer to a call.",
@@ -33,6 +33,8 @@ async def main() -> None:
     """Take the pictures, or of those named as arguments: both widths, both themes."""
     FOLDER.mkdir(exist_ok=True)
     wanted = sys.argv[1:] or list(SETS)
+    if "lab" in wanted and not REPORT.exists():
+        sys.exit("There is no report yet: run 'orchestra lab run --out lab/today' first.")
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))))
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium, args=FLAGS)
@@ -75,7 +77,7 @@ async def lab(browser: Browser, width: int, theme: str) -> None:
     """By the built-in model; the report is that of the last `orchestra lab run --out lab/today`."""
     async with product() as url, opened(browser, url, width, theme) as page:
         await picture_the_lab(page, f"{width}-{theme}")
-    async with opened(browser, REPORT, width, theme, "svg") as page:
+    async with opened(browser, REPORT.as_uri(), width, theme, "svg") as page:
         await take(page, f"report-{width}-{theme}")
 
 

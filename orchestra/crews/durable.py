@@ -111,7 +111,10 @@ class DurableQueue:
             on_conflict="always_update",
         )
         self._looking = threading.Thread(
-            target=queue_worker_thread, args=(self._bell, dbos, queue), name="crews-queue"
+            target=queue_worker_thread,
+            args=(self._bell, dbos, queue),
+            name="crews-queue",
+            daemon=True,  # as DBOS's own: a process that dies without closing must not hang
         )
         self._looking.start()
 

@@ -128,8 +128,8 @@ class SmallComposer:
     trained with. One that somebody edited or added gets the same small model without the trained
     voices, told by behaviours and two examples.
 
-    Source: measured (adapter/CARD.md): a line and the adapter tell the personas
-    apart better than line, behaviours and examples without it, in less time.
+    Source: measured (adapter/CARD.md): a line and the adapter tell the personas apart better than
+    line, behaviours and examples without it, in less time.
     """
 
     lets_ask = False
