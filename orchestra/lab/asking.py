@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestra.errors import EvaluationError, LLMError
+from orchestra.lab.beside import heard_from
 from orchestra.lab.interview import Interviewer, Said
 from orchestra.types.conversation import Exchange
 from orchestra.types.lab import Part, Sample
@@ -97,18 +98,13 @@ async def asked(
         for persona_id in plan.personas.ids
     ]
     round_ = _Round(interviewer, plan, concurrency)
-    working = asyncio.gather(
+    works = (
         *(round_.ask(one) for one in missing if one.part != "talk"),
         *(round_.talk(turns, done) for turns in talks if turns),
     )
-    working.add_done_callback(lambda _: round_.heard.put_nowait(None))
-    try:
-        while (sample := await round_.heard.get()) is not None:
+    async with aclosing(heard_from(works, round_.heard)) as samples:
+        async for sample in samples:
             yield sample
-        working.result()
-    finally:
-        working.cancel()
-        await asyncio.gather(working, return_exceptions=True)
     if round_.failures:
         first = round_.failures[0]
         message = (

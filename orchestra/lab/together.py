@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from orchestra.errors import LLMError
+from orchestra.lab.beside import heard_from
 from orchestra.lab.interview import Interviewer, Said
 from orchestra.types.lab import Column, ColumnOver, ColumnText
 from orchestra.types.persona import Persona, Personas
@@ -32,17 +33,10 @@ async def together(
     all, and so does any other error, which is raised.
     """
     heard: asyncio.Queue[ColumnText | ColumnOver | None] = asyncio.Queue()
-    answers = [asyncio.create_task(_answer(interviewer, question, one, heard)) for one in everybody]
-    answering = asyncio.gather(*answers)
-    answering.add_done_callback(lambda _: heard.put_nowait(None))
-    try:
-        while (event := await heard.get()) is not None:
+    answers = (_answer(interviewer, question, one, heard) for one in everybody)
+    async with aclosing(heard_from(answers, heard)) as events:
+        async for event in events:
             yield event
-        answering.result()
-    finally:
-        for answer in answers:  # one by one: cancelling what has failed would stop nobody
-            answer.cancel()
-        await asyncio.gather(answering, *answers, return_exceptions=True)
 
 
 async def _answer(
