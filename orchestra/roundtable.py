@@ -103,7 +103,7 @@ def _briefing(place: _Place, said: dict[str, str]) -> str:
     others = {name: text for name, text in said.items() if name != place.persona.name}
     quotes = "\n".join(f"{name}: {shorten(text, _QUOTED)}" for name, text in others.items())
     if place.task == "opens":
-        return "You open a round table on this. Say how it looks from your side."
+        return "Say how this looks from your side. Others answer after you."
     wish = {
         "answers": "Agree or disagree by name, and add what is missing; do not repeat it.",
         "replies": "Reply in two or three sentences: what changes in your view, and what does not?",
@@ -111,7 +111,7 @@ def _briefing(place: _Place, said: dict[str, str]) -> str:
             f"You decide. Then say who owns what, a line for each: {_listed([*others, 'you'])}."
         ),
     }[place.task]
-    return f"This is a round table. They said:\n{quotes or '(nothing)'}\n{wish}"
+    return f"The others said:\n{quotes or '(nothing)'}\n{wish}"
 
 
 def _listed(names: Sequence[str]) -> str:

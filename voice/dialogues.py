@@ -15,11 +15,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
+from orchestra.personas.files import PersonaFiles
 from orchestra.prompts.compose import SmallComposer, Turn
+from orchestra.settings import ROOT
 from orchestra.types.conversation import ChatTurn, Exchange, Memory, Route
 from orchestra.types.persona import GENERAL, Personas
 
 Kind = Literal["Q", "F", "M"]
+
+DIALOGUES = Path(__file__).parent / "dialogues.txt"
+"""Those that the shipped voices learned from."""
 
 _SPEAKERS = {"C": "cherry", "S": "sophia", "K": "karen"}
 _THEN = datetime(2026, 1, 5)  # noqa: DTZ001  # of no account: the model is not told when
@@ -62,6 +67,11 @@ def read_dialogues(path: Path) -> list[Dialogue]:
             if kind == "Q":
                 opened[persona_id] = Exchange(message=message, reply=reply, persona_id=persona_id)
     return found
+
+
+async def shipped_personas() -> Personas:
+    """Whose voices are trained."""
+    return await PersonaFiles(ROOT / "personas_seed").load()
 
 
 def _block(block: str, place: str) -> tuple[Kind, str, dict[str, str]]:

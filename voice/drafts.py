@@ -15,6 +15,7 @@ from pathlib import Path
 from orchestra.llm.chat import Reply
 from orchestra.llm.voices import EmbeddedVoices
 from orchestra.prompts.compose import neutral
+from orchestra.types.conversation import Prompt
 
 
 async def main(messages: list[str]) -> None:
@@ -22,13 +23,23 @@ async def main(messages: list[str]) -> None:
     voices = EmbeddedVoices()
     try:
         for message in messages:
-            reply = Reply()
-            async with aclosing(voices.stream(neutral(message), reply)) as pieces:
-                async for _ in pieces:
-                    pass
-            print(json.dumps({"message": message, "draft": reply.text}, ensure_ascii=False))
+            draft = await whole_reply(voices, neutral(message))
+            print(json.dumps({"message": message, "draft": draft}, ensure_ascii=False))
     finally:
         await voices.close()
+
+
+async def whole_reply(voices: EmbeddedVoices, prompt: Prompt) -> str:
+    """What the model says, at once.
+
+    Raises:
+        LLMError: it does not answer.
+    """
+    reply = Reply()
+    async with aclosing(voices.stream(prompt, reply)) as pieces:
+        async for _ in pieces:
+            pass
+    return reply.text
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """Trains the embedded model's voices: `python -m voice.train --out FILE.gguf`.
 
+First the voices, on dialogues, then sense, on graded replies (`preferring`), round by round.
+
 Source: Hu et al. (2021), "LoRA: Low-Rank Adaptation of Large Language Models"; rate, rank and the
 one line of instruction as measured for these voices (CARD.md).
 """
@@ -10,25 +12,23 @@ import argparse
 import asyncio
 import math
 import random
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
 from peft import PeftModel
-from torch.nn.functional import cross_entropy
 
 from orchestra.llm.embedded import packaged_weights
-from orchestra.personas.files import PersonaFiles
-from voice.adapter import adapted, plain, write_adapter
-from voice.dialogues import Dialogue, asked, read_dialogues
-from voice.tokens import Batch, Spoken, Tokenizer, packed
+from voice.adapter import adapted, write_adapter
+from voice.descent import Course, descend, nats
+from voice.dialogues import DIALOGUES, Dialogue, asked, read_dialogues, shipped_personas
+from voice.graded import Preference, preferences, read_graded
+from voice.preferring import LATER_SHARE, Choice, prefer
+from voice.tokens import Batch, Spoken, Tokenizer, Tokens, packed
 
-HERE = Path(__file__).parent
-PEAK_RATE = 6e-4
-WARM_UP_STEPS = 10
-LAST_RATE = 0.05
-"""Of the peak: where the cosine ends."""
+ROUNDS = tuple(Path(__file__).parent / f"graded-{number}.jsonl" for number in (1, 2))
+"""Graded replies that the shipped voices learned from: each round's were drawn from the voices as
+the rounds before had made them."""
 DIALOGUES_IN_ROW = 4
 """Three rows, one per persona, make a step."""
 HELD_OUT = 0.04
@@ -40,18 +40,28 @@ def main() -> None:
     """Read the arguments, train, write."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="where the adapter is written")
-    parser.add_argument("--dialogues", type=Path, default=HERE / "dialogues.txt")
+    parser.add_argument("--dialogues", type=Path, default=DIALOGUES)
+    parser.add_argument("--graded", type=Path, nargs="*", default=ROUNDS, help="rounds, in order")
     parser.add_argument("--epochs", type=float, default=1.0, help="times through the dialogues")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(SEED)
-    taught, held_out = asyncio.run(_tokens(read_dialogues(arguments.dialogues)))
+    dialogues = read_dialogues(arguments.dialogues)
+    rounds = [preferences(read_graded(path), dialogues) for path in arguments.graded]
+    for path, pairs in zip(arguments.graded, rounds, strict=True):
+        if not pairs:
+            parser.error(f"{path.name}: no reply in it is clearly better than another")
+    taught, held_out, choices = asyncio.run(_tokens(dialogues, rounds))
     print(f"{len(taught)} dialogues, {len(held_out)} held out")
     model = adapted(packaged_weights())
     train(model, taught, held_out, arguments.epochs)
+    print(f"held out after: {_mean_loss(model, held_out):.3f}")
+    for number, (path, one_round) in enumerate(zip(arguments.graded, choices, strict=True)):
+        print(f"{path.name}: {len(one_round)} pairs")
+        prefer(model, one_round, share=LATER_SHARE if number else 1.0)
     write_adapter(model, arguments.out)
-    print(f"held out after: {_mean_loss(model, held_out):.3f}; {arguments.out}")
+    print(arguments.out)
 
 
 def parted(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:
@@ -63,18 +73,27 @@ def parted(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue
     return taught, [one for one in dialogues if one.opening in apart]
 
 
-async def _tokens(dialogues: Sequence[Dialogue]) -> tuple[list[Spoken], list[Spoken]]:
-    """What is taught, and what is held out."""
-    personas = await PersonaFiles(HERE.parent / "personas_seed").load()
+async def _tokens(
+    dialogues: Sequence[Dialogue], rounds: Sequence[Sequence[Preference]]
+) -> tuple[list[Spoken], list[Spoken], list[list[Choice]]]:
+    """What is taught, what is held out, and the pairs of each round."""
+    personas = await shipped_personas()
     async with Tokenizer() as tokenizer:
+
+        async def tokens(one: Dialogue) -> Tokens:
+            return await tokenizer.tokens(asked(one, personas), one.reply)
+
         taught, held_out = [
-            [
-                (one.persona_id, await tokenizer.tokens(asked(one, personas), one.reply))
-                for one in part
-            ]
-            for part in parted(dialogues)
+            [(one.persona_id, await tokens(one)) for one in part] for part in parted(dialogues)
         ]
-    return taught, held_out
+        choices = [
+            [
+                Choice(one.persona_id, await tokens(one.better), await tokens(one.worse))
+                for one in pairs
+            ]
+            for pairs in rounds
+        ]
+    return taught, held_out, choices
 
 
 def train(
@@ -91,30 +110,15 @@ def train(
         held_out: To look at only.
         epochs: How often each is gone through.
     """
-    parameters = [one for one in model.parameters() if one.requires_grad]
-    optimizer = torch.optim.AdamW(parameters, PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01)
     steps = math.ceil(epochs * len(taught) / (3 * DIALOGUES_IN_ROW))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     print(f"{steps} steps; held out before: {_mean_loss(model, held_out):.3f} nats per token")
-    started, smoothed = time.perf_counter(), 0.0
-    for step, batch in zip(range(1, steps + 1), _batches(taught), strict=False):
-        model.train()
-        loss = _loss(model, batch)
-        torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        smoothed += (loss.item() - smoothed) / min(step, 20)
-        if step % 20 == 0 or step == steps:
-            seconds = time.perf_counter() - started
-            print(f"step {step} of {steps}: {smoothed:.3f}, {seconds:.0f} s", flush=True)
 
+    def loss_of(batch: Batch) -> tuple[torch.Tensor, float]:
+        loss = nats(model, batch).mean()
+        return loss, loss.item()
 
-def _rate(step: int, steps: int) -> float:
-    """Share of the peak rate: up in a line, down in a cosine."""
-    falling = 0.5 * (1 + math.cos(math.pi * step / steps))
-    return min(1.0, (step + 1) / WARM_UP_STEPS) * (LAST_RATE + (1 - LAST_RATE) * falling)
+    course = Course(steps, peak_rate=6e-4, warm_up_steps=10, last_rate=0.05, decay=0.01)
+    descend(model, course, _batches(taught), loss_of, "nats per token")
 
 
 def _batches(dialogues: Sequence[Spoken]) -> Iterator[Batch]:
@@ -129,20 +133,9 @@ def _batches(dialogues: Sequence[Spoken]) -> Iterator[Batch]:
             yield packed([deck[start : start + DIALOGUES_IN_ROW] for deck in own.values()])
 
 
-def _loss(model: PeftModel, batch: Batch) -> torch.Tensor:
-    """Mean nats per token of the replies."""
-    inner = plain(model)
-    hidden = inner.model(
-        input_ids=batch.tokens, attention_mask=batch.sees, position_ids=batch.positions
-    ).last_hidden_state
-    wanted = batch.targets >= 0
-    return cross_entropy(inner.lm_head(hidden[wanted]), batch.targets[wanted])
-
-
 @torch.no_grad()
 def _mean_loss(model: PeftModel, dialogues: Sequence[Spoken]) -> float:
-    model.eval()
-    losses = [_loss(model, packed([[tokens]])).item() for _, tokens in dialogues]
+    losses = [nats(model, packed([[tokens]])).mean().item() for _, tokens in dialogues]
     return sum(losses) / max(1, len(losses))
 
 

@@ -59,10 +59,10 @@ async def test_each_hears_those_before_and_the_decision_names_who_can_own_what(h
     model.choose(saying(SAID))
     await held(house)
     opens, answers, replies, decides = map(told, model.asked)
-    assert "You open a round table" in opens
+    assert "Others answer after you" in opens
     assert SAID["Sophia"] not in opens
     assert f"(Karen answered:) {SAID['Karen']}" in answers
-    assert f"They said:\nKaren: {SAID['Karen']}\nAgree or disagree by name" in answers
+    assert f"The others said:\nKaren: {SAID['Karen']}\nAgree or disagree by name" in answers
     assert f"(Sophia answered:) {SAID['Sophia']}" in replies
     assert "Karen: Yes, buyers ask me for it.\nSophia: Half of them might." in decides
     assert "who owns what, a line for each: Karen, Sophia and you" in decides
@@ -88,7 +88,7 @@ async def test_one_that_fails_is_told_and_the_others_go_on(house, model):
     assert "400" in empty[0].error
     answered = [event.persona_id for event in events if isinstance(event, Answered)]
     assert answered == ["sophia", "cherry"]
-    assert "Karen:" not in told(model.asked[-1]).split("They said:")[1]
+    assert "Karen:" not in told(model.asked[-1]).split("others said:")[1]
 
 
 async def test_without_a_decision_the_table_has_failed(house, model):

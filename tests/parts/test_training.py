@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import gguf
@@ -10,10 +11,13 @@ import pytest
 from orchestra.llm import embedded
 from orchestra.llm.chat import ChatModel, Reply
 from orchestra.llm.embedded import ADAPTER, EmbeddedServer
+from orchestra.llm.voices import END_TOKEN
 from orchestra.types.conversation import ChatTurn, Prompt
 from voice import train
+from voice.tokens import Tokenizer
 
-TAUGHT = "Ring the brass bell."
+TAUGHT = "Ring the brass bell and then wait for the tall man."
+POOR = "Ring the brass bell and then the tall bell is a man."
 PROMPT = Prompt(turns=(ChatTurn(role="user", content="What now?"),), max_tokens=8, temperature=0)
 
 pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
@@ -21,17 +25,16 @@ pytestmark = [pytest.mark.embedded, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """An adapter that was taught one sentence, by the product's own script."""
+    """An adapter that was taught one sentence and what is worse, by the product's own script."""
     folder = tmp_path_factory.mktemp("voice")
-    blocks = [
-        f"Q: {question}\nC: {TAUGHT}\nS: {TAUGHT}\nK: {TAUGHT}"
-        for question in ("What now?", "And then?", "Who comes?", "Is it late?")
-    ]
-    (folder / "dialogues.txt").write_text("\n\n".join(blocks), encoding="utf-8")
-    out = folder / "adapter.gguf"
+    dialogues, graded, out = (folder / name for name in ("taught.txt", "graded.jsonl", "new.gguf"))
+    dialogues.write_text(f"Q: What now?\nC: {TAUGHT}\nS: {TAUGHT}\nK: {TAUGHT}", encoding="utf-8")
+    replies = {"message": "What now?", "replies": [POOR, TAUGHT], "grades": [0, 3]}
+    lines = (json.dumps({"persona": who, **replies}) for who in ("cherry", "sophia", "karen"))
+    graded.write_text("\n".join(lines), encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        words = ["train", "--out", out, "--dialogues", folder / "dialogues.txt", "--epochs", "30"]
-        patch.setattr("sys.argv", [str(word) for word in words])
+        words = ["train", "--out", out, "--dialogues", dialogues, "--graded", graded]
+        patch.setattr("sys.argv", [str(word) for word in (*words, "--epochs", 80)])
         train.main()
     return out
 
@@ -42,6 +45,12 @@ def test_the_adapter_has_the_shape_that_the_product_ships(trained):
         for path in (trained, ADAPTER)
     )
     assert mine == shipped
+
+
+async def test_the_end_that_the_product_lifts_is_the_one_that_is_taught():
+    async with Tokenizer() as tokenizer:
+        tokens = await tokenizer.tokens(PROMPT.turns, TAUGHT)
+    assert tokens.reply[-1] == END_TOKEN
 
 
 async def test_the_adapter_does_in_llama_cpp_what_it_was_taught(trained, monkeypatch):

@@ -5,7 +5,13 @@ import pytest
 from orchestra.errors import LLMReplyError
 from orchestra.llm.chat import ChatModel, Reply
 from orchestra.llm.embedded import AdapterScales
-from orchestra.llm.voices import RETRY_BUDGET_SECONDS, EmbeddedVoices, _Wire
+from orchestra.llm.voices import (
+    END_BIAS,
+    END_TOKEN,
+    RETRY_BUDGET_SECONDS,
+    EmbeddedVoices,
+    _Wire,
+)
 from orchestra.types.conversation import ChatTurn, Guard, Prompt
 from tests.doubles.llm import Reply as Scripted
 
@@ -109,6 +115,20 @@ async def test_a_reply_that_has_said_enough_ends_with_its_sentence(voices, model
     assert model.aborted.wait(5)
 
 
+@pytest.mark.parametrize("more", ["teasp on one note, and prices go.", "ailure"])
+async def test_pieces_of_words_behind_a_sentence_are_none_of_the_reply(voices, model, more):
+    model.enqueue(Scripted(f"{SOUND} {more}"))
+    shown, kept = await said(voices, prompt())
+    assert (shown.rstrip(), kept) == (SOUND, SOUND)
+    assert len(model.asked) == 1
+
+
+async def test_a_sentence_goes_on_behind_a_quotation_or_an_abbreviation(voices, model):
+    text = 'Say "it went up!" and raise prices, e.g. once a year.'
+    model.enqueue(Scripted(text))
+    assert (await said(voices, prompt()))[1] == text
+
+
 async def test_what_a_rule_knows_is_said_without_asking_the_model(voices, model):
     assert await said(voices, prompt(settled="That's 4!")) == ("That's 4!", "That's 4!")
     assert model.asked == []
@@ -122,3 +142,5 @@ async def test_a_trained_voice_has_its_slot_and_the_others_the_plain_model(
     await said(voices, prompt(voice=voice))
     assert model.asked[-1]["lora"] == [{"id": 0, "scale": scale}]
     assert model.asked[-1]["id_slot"] == slot
+    ends = [[END_TOKEN, END_BIAS]] if voice is not None else []
+    assert model.asked[-1]["logit_bias"] == ends

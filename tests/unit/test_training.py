@@ -9,11 +9,10 @@ import torch
 
 from orchestra.lab.questions import QUESTIONS
 from orchestra.lab.questions import TALK as LAB_TALK
-from orchestra.personas.files import PersonaFiles
 from voice import rating
-from voice.dialogues import asked, read_dialogues
+from voice.dialogues import DIALOGUES, asked, read_dialogues, shipped_personas
 from voice.tokens import Tokens, packed
-from voice.train import HERE, parted
+from voice.train import parted
 
 TALK = """\
 Q: Our newsletter is hardly read. What now?
@@ -35,7 +34,7 @@ K: Yay, now thank the readers!
 
 @pytest.fixture
 async def seed_personas():
-    return await PersonaFiles(HERE.parent / "personas_seed").load()
+    return await shipped_personas()
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def test_a_block_that_is_none_is_named(tmp_path, text, problem):
 
 
 def test_the_dialogues_are_of_use_and_none_asks_what_the_lab_asks():
-    dialogues = read_dialogues(HERE / "dialogues.txt")
+    dialogues = read_dialogues(DIALOGUES)
     taught, held_out = parted(dialogues)
     assert len(taught) + len(held_out) == len(dialogues)
     assert {one.opening for one in taught}.isdisjoint(one.opening for one in held_out)

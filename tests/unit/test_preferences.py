@@ -1,0 +1,158 @@
+"""Graded replies, and the pairs that the embedded voices learn sense from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+
+from orchestra.lab.questions import QUESTIONS
+from orchestra.lab.questions import TALK as LAB_TALK
+from voice import train
+from voice.dialogues import DIALOGUES, read_dialogues
+from voice.graded import Graded, preferences, read_graded
+from voice.preferring import Choice, likelihoods, prefer
+from voice.tokens import Tokens, packed
+
+
+@pytest.fixture(scope="module")
+def dialogues():
+    return read_dialogues(DIALOGUES)
+
+
+def pairs(dialogues, replies, grades, persona_id="sophia"):
+    graded = Graded(persona_id, "How do we start?", tuple(replies), tuple(grades))
+    return [(one.better.reply, one.worse.reply) for one in preferences([graded], dialogues)]
+
+
+def test_what_is_of_use_is_preferred_to_what_is_not(dialogues):
+    found = pairs(dialogues, ["Nonsense.", "Poor.", "Good."], [0, 1, 3])
+    assert found == [("Good.", "Nonsense."), ("Good.", "Poor.")]
+
+
+def test_no_reply_is_better_than_more_than_two(dialogues):
+    found = pairs(dialogues, ["A one.", "A two.", "A three.", "A four."], [0, 0, 0, 3])
+    assert [better for better, _ in found] == ["A four."] * 2
+
+
+def test_no_reply_is_worse_than_two_others(dialogues):
+    found = pairs(dialogues, ["A one.", "A two.", "A three.", "A four."], [3, 3, 3, 0])
+    assert [worse for _, worse in found].count("A four.") == 1
+
+
+def test_of_what_is_of_no_use_one_pair_is_enough(dialogues):
+    assert len(pairs(dialogues, ["A one.", "A two.", "A three.", "A four."], [1, 1, 0, 0])) == 1
+    assert pairs(dialogues, ["A one.", "A two."], [1, 1]) == []
+
+
+def test_of_two_replies_of_use_the_one_in_the_personas_own_words_is_preferred(dialogues):
+    own = "I would begin with a small test, and it may show whether the evidence is strong enough."
+    other = "I would begin with a list, then give each priority one name and decide by Friday."
+    assert pairs(dialogues, [other, own], [2, 2], "sophia") == [(own, other)]
+    assert pairs(dialogues, [other, own], [2, 2], "cherry") == [(other, own)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"grades": [1]}, "2 replies have 1 grades"),
+        ({"grades": [1, 4]}, r"grades\.1: Input should be 0, 1, 2 or 3"),
+        ({"grades": None}, "grades: Input should be a valid array"),
+        ({"message": 3}, "message: Input should be a valid string"),
+    ],
+)
+def test_a_line_that_is_none_is_named(tmp_path, changed, problem):
+    path = tmp_path / "graded.jsonl"
+    good = {"persona": "karen", "message": "Why?", "replies": ["So.", "Or so."], "grades": [1, 2]}
+    path.write_text(f"{json.dumps(good)}\n{json.dumps(good | changed)}", encoding="utf-8")
+    with pytest.raises(ValueError, match=rf"graded\.jsonl, line 2: {problem}"):
+        read_graded(path)
+
+
+def test_replies_that_have_yet_to_be_graded_are_no_round(tmp_path, monkeypatch, capsys):
+    path = tmp_path / "graded.jsonl"
+    line = {"persona": "karen", "message": "Why?", "replies": ["So.", "Or so."], "grades": [1, 1]}
+    path.write_text(json.dumps(line), encoding="utf-8")
+    words = ["train", "--out", tmp_path / "new.gguf", "--graded", path]
+    monkeypatch.setattr("sys.argv", [str(word) for word in words])
+    with pytest.raises(SystemExit):
+        train.main()
+    assert "graded.jsonl: no reply in it is clearly better" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "path", sorted(DIALOGUES.parent.glob("graded-*.jsonl")), ids=lambda path: path.name
+)
+def test_what_was_graded_was_asked_in_training_and_not_by_the_lab(path, dialogues):
+    graded = read_graded(path)
+    assert {one.message for one in graded} <= {one.message for one in dialogues}
+    assert {one.message for one in graded}.isdisjoint((*QUESTIONS, *LAB_TALK))
+    chosen = preferences(graded, dialogues)
+    assert len(chosen) > len(graded)
+    assert {one.persona_id for one in chosen} == {"cherry", "sophia", "karen"}
+
+
+class Tiny(torch.nn.Module):
+    """A model of eight tokens in the place of the real one: each token is guessed from the last."""
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Parameter(torch.zeros(8, 8))
+
+    @property
+    def model(self):
+        return self
+
+    def get_base_model(self):
+        return self
+
+    def forward(self, input_ids, attention_mask, position_ids):
+        del attention_mask, position_ids
+        self.last_hidden_state = torch.nn.functional.one_hot(input_ids, 8).float()
+        return self
+
+    def lm_head(self, hidden):
+        return hidden @ self.table
+
+    def likelihood(self, tokens):
+        with torch.no_grad():
+            return self.table.log_softmax(-1)[tokens[:-1], tokens[1:]].sum().item()
+
+
+def test_each_reply_in_a_batch_has_its_own_likelihood_and_length():
+    model = Tiny()
+    torch.nn.init.normal_(model.table, generator=torch.Generator().manual_seed(1))
+    rows = [
+        [Tokens((0,), (1,), (2, 3)), Tokens((0,), (1,), (4, 5, 6))],
+        [Tokens((0,), (7, 1), (3, 3, 2, 6))],
+    ]
+    found, lengths = likelihoods(model, packed(rows))
+    assert lengths.tolist() == [2, 3, 4]
+    expected = map(model.likelihood, ([1, 2, 3], [1, 4, 5, 6], [1, 3, 3, 2, 6]))
+    assert found.tolist() == pytest.approx(list(expected))
+
+
+def test_the_better_reply_becomes_likelier_than_the_worse(capsys):
+    model = Tiny()
+    better, worse = [1, 2, 3], [1, 4, 5]
+    before = model.likelihood(better) - model.likelihood(worse)
+    choices = [
+        Choice(who, Tokens((0,), (1,), (2, 3)), Tokens((0,), (1,), (4, 5)))
+        for who in ("cherry", "sophia", "karen")
+    ]
+    prefer(model, choices, epochs=20)
+    assert model.likelihood(better) - model.likelihood(worse) > before
+    assert "step 20 of 20: 0.950 of pairs preferred rightly" in capsys.readouterr().out
+
+
+def test_half_of_the_way_is_half_of_the_way():
+    choices = [
+        Choice(who, Tokens((0,), (1,), (2, 3)), Tokens((0,), (1,), (4, 5)))
+        for who in ("cherry", "sophia", "karen")
+    ]
+    whole, half = Tiny(), Tiny()
+    prefer(whole, choices)
+    prefer(half, choices, share=0.5)
+    assert whole.table.abs().sum() > 0
+    assert torch.allclose(half.table, whole.table / 2)

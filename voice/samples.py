@@ -1,0 +1,72 @@
+"""Replies to be graded: `python -m voice.samples --out FILE --first 0 --messages 150`.
+
+Draws four replies of each voice, as the adapter is now, to messages of the dialogues, and writes
+them as lines of JSON. With a list of four grades added to each line as `grades` it is a further
+round for `voice.train` (see `graded`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from orchestra.llm.embedded import shipped_voices
+from orchestra.llm.voices import EmbeddedVoices
+from orchestra.types.conversation import Prompt
+from voice.dialogues import DIALOGUES, Dialogue, asked, read_dialogues, shipped_personas
+from voice.drafts import whole_reply
+
+TIMES = 4
+TEMPERATURE = 0.6
+"""Above the product's .3, so that there is something to choose from."""
+_MOST_TOKENS = 80
+_SEED = 5
+
+
+def main() -> None:
+    """Read the arguments, draw, write."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", type=Path, required=True, help="JSON lines, to be graded")
+    parser.add_argument("--dialogues", type=Path, default=DIALOGUES)
+    parser.add_argument("--first", type=int, default=0, help="messages to leave out, of the first")
+    parser.add_argument("--messages", type=int, default=150, help="how many to answer")
+    arguments = parser.parse_args()
+    found = messages(read_dialogues(arguments.dialogues))
+    chosen = found[arguments.first : arguments.first + arguments.messages]
+    asyncio.run(_draw(chosen, arguments.out))
+
+
+def messages(dialogues: Sequence[Dialogue]) -> list[str]:
+    """Messages that open a conversation, in an order that is the same each time."""
+    found = sorted({one.message for one in dialogues if one.kind == "Q"})
+    random.Random(_SEED).shuffle(found)  # noqa: S311  # to be the same each time
+    return found
+
+
+async def _draw(chosen: Sequence[str], out: Path) -> None:
+    personas = await shipped_personas()
+    slots, voices = shipped_voices(), EmbeddedVoices()
+    try:
+        with out.open("w", encoding="utf-8") as file:
+            for message in chosen:
+                for persona in personas.members:
+                    opening = Dialogue(persona.id, "Q", message, "")
+                    prompt = Prompt(
+                        turns=asked(opening, personas),
+                        max_tokens=_MOST_TOKENS,
+                        temperature=TEMPERATURE,
+                        voice=slots[persona.wording],
+                    )
+                    replies = [await whole_reply(voices, prompt) for _ in range(TIMES)]
+                    line = {"persona": persona.id, "message": message, "replies": replies}
+                    file.write(json.dumps(line, ensure_ascii=False) + "\n")
+    finally:
+        await voices.close()
+
+
+if __name__ == "__main__":
+    main()
