@@ -20,7 +20,7 @@ from orchestra.lab.distinctiveness import (
     share,
     slope,
 )
-from orchestra.lab.expression import markers, read_back
+from orchestra.lab.expression import markers, read_back, strengths
 from orchestra.lab.features import Floats, kernels
 from orchestra.lab.hygiene import hygiene
 from orchestra.lab.redaction import hard_masked, redacted
@@ -141,6 +141,7 @@ def _reckoned(run: _Run) -> Metrics:
         one.id: [run.plain[sample.reply] for sample in firsts if sample.persona_id == one.id]
         for one in run.members
     }
+    found = _Found(told, character, talks, _strengths(run))
     return Metrics(
         model=run.model,
         questions=len(run.asked),
@@ -161,8 +162,7 @@ def _reckoned(run: _Run) -> Metrics:
         hygiene=clean,
         trait_readback=read_back(by_persona, run.members),
         per_persona={
-            one.id: _of_persona(run, place, told, character, talks)
-            for place, one in enumerate(run.members)
+            one.id: _of_persona(run, place, found) for place, one in enumerate(run.members)
         },
         bars=bars,
         distinct=all(bar.passed for bar in bars),
@@ -204,6 +204,20 @@ def _control(run: _Run) -> Interval | None:
     return attributed(texts.kernel, texts.truth, texts.questions).accuracy()
 
 
+def _strengths(run: _Run) -> dict[str, Interval]:
+    """How strongly each persona shows, where the model without any was asked the same."""
+    alone: dict[str, list[str]] = {}
+    for one in run.of("control"):
+        alone.setdefault(one.question, []).append(run.plain[one.reply])
+    own: dict[str, list[str]] = {}
+    asked = []
+    for one in run.of("first"):
+        if one.question in alone:
+            own.setdefault(one.persona_id, []).append(run.plain[one.reply])
+            asked.append(one.question)
+    return strengths(own, [alone[question] for question in dict.fromkeys(asked)])
+
+
 def _separation(run: _Run) -> float | None:
     samples = run.of("first", "again")
     if len({one.part for one in samples}) < 2:  # noqa: PLR2004  # two rounds
@@ -213,13 +227,17 @@ def _separation(run: _Run) -> float | None:
     return separation(texts.kernel, texts.truth, texts.questions, rounds)
 
 
-def _of_persona(
-    run: _Run,
-    place: int,
-    told: Attribution,
-    character: Attribution | None,
-    talks: Attribution | None,
-) -> PersonaFigures:
+@dataclass(frozen=True)
+class _Found:
+    """What is read of each persona from the replies of all."""
+
+    told: Attribution
+    character: Attribution | None
+    talks: Attribution | None
+    strengths: dict[str, Interval]
+
+
+def _of_persona(run: _Run, place: int, found: _Found) -> PersonaFigures:
     persona = run.members[place]
     firsts = [one for one in run.of("first") if one.persona_id == persona.id]
     plain = [run.plain[one.reply] for one in firsts]
@@ -228,13 +246,14 @@ def _of_persona(
         name=persona.name,
         revision=persona.revision,
         wording=persona.wording,
-        attribution=told.accuracy_of(place),
-        on_character=character.accuracy_of(place) if character is not None else None,
+        attribution=found.told.accuracy_of(place),
+        on_character=found.character.accuracy_of(place) if found.character is not None else None,
         self_agreement=_against_itself(run, persona),
         median_words=float(np.median([len(one.reply.split()) for one in firsts])),
         median_seconds=round(float(np.median([one.seconds for one in firsts])), 3),
         markers={name: round(float(np.mean([row[name] for row in shown])), 3) for name in shown[0]},
-        drift=_drift(talks, place) if talks is not None else None,
+        strength=found.strengths.get(persona.id),
+        drift=_drift(found.talks, place) if found.talks is not None else None,
     )
 
 

@@ -17,8 +17,10 @@ from orchestra.types.lab import Drop, Gate, Interval, Metrics
 
 _WRONG = 0.05
 _LIKE_EXAMPLES = "sounds like its examples"
+_STRENGTH = "strength of its manner"
 _LEAST_DROP = 0.05
-"""A difference that nobody would hear is not held against an author, however certain."""
+"""Of a share, or in standard deviations: a difference that nobody would hear is not held against
+an author, however certain."""
 
 
 def gate(baseline: Metrics, now: Metrics, *, in_part: bool = False) -> Gate:
@@ -59,8 +61,9 @@ def gate(baseline: Metrics, now: Metrics, *, in_part: bool = False) -> Gate:
 
 def told(drop: Drop) -> str:
     """A drop in words, for people."""
-    after = "too few examples to tell now" if drop.after is None else f"{drop.after:.0%} now"
-    return f"{drop.who}: {drop.what}, {drop.before:.0%} before, {after}"
+    form = "{:.0%}" if drop.is_share else "{:.2f}"
+    after = "too few examples to tell" if drop.after is None else form.format(drop.after)
+    return f"{drop.who}: {drop.what}, {form.format(drop.before)} before, {after} now"
 
 
 def _check_questions(baseline: Metrics, now: Metrics, *, in_part: bool) -> None:
@@ -91,6 +94,8 @@ def _pairs(baseline: Metrics, now: Metrics) -> Iterator[tuple[str, str, Interval
         yield one.name, "told to be itself", before.attribution, one.attribution
         if before.on_character is not None and one.on_character is not None:
             yield one.name, _LIKE_EXAMPLES, before.on_character, one.on_character
+        if before.strength is not None and one.strength is not None:
+            yield one.name, _STRENGTH, before.strength, one.strength
 
 
 def _lost(baseline: Metrics, now: Metrics) -> Iterator[Drop]:
@@ -123,4 +128,5 @@ def _drop(who: str, what: str, before: Interval, after: Interval, comparisons: i
         before=before.value,
         after=after.value,
         beyond_noise=change <= -_LEAST_DROP and change + wider * noise < 0,
+        is_share=what != _STRENGTH,
     )

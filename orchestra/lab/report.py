@@ -25,7 +25,8 @@ th, td { text-align: left; padding: 6px 12px 6px 0; border-bottom: 1px solid var
   vertical-align: top; }
 td.number { font-variant-numeric: tabular-nums; white-space: nowrap; }
 .reply { border-left: 4px solid; padding: 4px 14px; margin: 10px 0; }
-.soft { opacity: .75; } figure { margin: 0; } details { margin: 1em 0; }
+.soft { opacity: .75; } details { margin: 1em 0; }
+figure { margin: 0; overflow-x: auto; } #traits { min-width: 46rem; }
 @media (max-width: 600px) { body { padding: 14px; } h1 { font-size: 1.35rem; } }
 """
 
@@ -205,7 +206,16 @@ def _figure(name: str, figure: go.Figure, description: str) -> str:
 
 
 def _persona_table(metrics: Metrics) -> str:
-    heads = ("", "told right", "like its examples", "words", "seconds", "itself twice", "drift")
+    heads = (
+        "",
+        "told right",
+        "like its examples",
+        "strength",
+        "words",
+        "seconds",
+        "itself twice",
+        "drift",
+    )
     rows: list[tuple[str, ...]] = []
     for one in metrics.per_persona.values():
         drift = "not asked"
@@ -216,6 +226,7 @@ def _persona_table(metrics: Metrics) -> str:
                 one.name,
                 _interval(one.attribution),
                 _interval(one.on_character),
+                "not measured" if one.strength is None else f"{one.strength.value:.2f}",
                 f"{one.median_words:.0f}",
                 f"{one.median_seconds:.1f}",
                 _percent(one.self_agreement),
@@ -224,6 +235,8 @@ def _persona_table(metrics: Metrics) -> str:
         )
     turns = next((one.drift.turns for one in metrics.per_persona.values() if one.drift), 0)
     note = (
+        "'Strength': how far its manner lies from that of the model without any persona, in "
+        "standard deviations. "
         "'Itself twice': how well two rounds of one persona are told apart; about 50 % is right. "
         f"'Drift': turns of a conversation of {turns} told to be its own, first and second half."
     )

@@ -86,13 +86,17 @@ class Embedder:
 
     async def embed_all(self, texts: list[str]) -> Vectors:
         """Return the vectors of many texts, shape (n, d), in their order."""
+        if not texts:
+            return np.empty((0, self._width), dtype=np.float32)
         loop = asyncio.get_running_loop()
+        by_length = sorted(range(len(texts)), key=lambda place: len(texts[place]))
         parts = []
         # In parts, so that a message that arrives meanwhile waits for one part, not for all.
-        for start in range(0, max(len(texts), 1), _PADDED_TOGETHER):
-            part = texts[start : start + _PADDED_TOGETHER]
+        for start in range(0, len(texts), _PADDED_TOGETHER):
+            part = [texts[place] for place in by_length[start : start + _PADDED_TOGETHER]]
             parts.append(await loop.run_in_executor(self._workers, self._encode, part))
-        return np.concatenate(parts)
+        in_order: Vectors = np.concatenate(parts)[np.argsort(by_length)]
+        return in_order
 
     async def _work(self) -> None:
         """Encode what waits, one batch at a time, until nothing waits."""

@@ -34,7 +34,7 @@ class Sample(Frozen):
 
 
 class Interval(Frozen):
-    """A share, and where it may lie."""
+    """A figure, a share most often, and where it may lie."""
 
     value: float
     low: float
@@ -106,6 +106,9 @@ class PersonaFigures(Frozen):
     median_words: float
     median_seconds: float
     markers: dict[str, float]
+    strength: Interval | None = None
+    """How far these markers lie from those of the model without any persona, in standard
+    deviations; None where that was not asked, and in runs of before this was measured."""
     drift: Drift | None = None
 
 
@@ -163,6 +166,8 @@ class Drop(Frozen):
     """None where it is not measurable any more."""
     beyond_noise: bool
     """Whether it fell by more than chance explains."""
+    is_share: bool = True
+    """Whether it is a share of replies; otherwise a number of standard deviations."""
 
 
 class Gate(Frozen):

@@ -33,6 +33,7 @@ async def test_vectors_are_those_of_the_model_alone_and_in_a_crowd():
     crowd = np.array(await asyncio.gather(*(embedder.embed(text) for text in TEXTS)))
     alone = np.array([(await embedder.embed_all([text]))[0] for text in TEXTS])
     together = await embedder.embed_all(TEXTS)
+    assert (await embedder.embed_all([])).shape == (0, embedder.width)
     await embedder.close()
     for found in (crowd, alone, together):
         assert found.shape == (len(TEXTS), embedder.width)

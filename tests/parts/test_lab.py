@@ -130,7 +130,7 @@ async def test_the_gate_stops_a_persona_that_was_made_bland(house, spoken):
     bland, _ = await measured(house, SOME)
     verdict = gate(baseline, bland)
     assert not verdict.passed
-    assert "Karen" in {drop.who for drop in verdict.drops}
+    assert ("Karen", "strength of its manner") in {(one.who, one.what) for one in verdict.drops}
     assert "Cherry" not in {drop.who for drop in verdict.drops}
 
 

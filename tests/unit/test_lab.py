@@ -10,7 +10,7 @@ from orchestra.cli import app
 from orchestra.errors import EvaluationError
 from orchestra.lab import hygiene
 from orchestra.lab.distinctiveness import attributed, p_value, separation, share, slope
-from orchestra.lab.expression import markers
+from orchestra.lab.expression import markers, strengths
 from orchestra.lab.features import kernels
 from orchestra.lab.gate import gate, told
 from orchestra.lab.questions import QUESTIONS, TALK
@@ -306,6 +306,37 @@ def with_examples(metrics, shares):
         for key, one in metrics.per_persona.items()
     }
     return metrics.model_copy(update={"per_persona": people})
+
+
+def standing(metrics, karen):
+    """The same, with how strong Karen's manner is."""
+    people = dict(metrics.per_persona)
+    sure = Interval(value=karen, low=karen - 0.05, high=karen + 0.08)
+    people["karen"] = people["karen"].model_copy(update={"strength": sure})
+    return metrics.model_copy(update={"per_persona": people})
+
+
+def test_the_gate_stops_a_voice_that_is_told_right_but_half_as_strong():
+    before = standing(figures(0.9), 0.92)
+    assert gate(before, standing(figures(0.9), 0.86)).passed
+    verdict = gate(before, standing(figures(0.9), 0.46))
+    assert [told(drop) for drop in verdict.drops] == [
+        "Karen: strength of its manner, 0.92 before, 0.46 now"
+    ]
+    assert gate(figures(0.9), standing(figures(0.9), 0.46)).passed  # not measured before
+
+
+def test_a_voice_is_strong_by_degrees():
+    plain, loud = "Plan the week and set a date.", "Oh wow, let's chat! You'll love it!"
+
+    def strength(*replies):
+        people = {"karen": replies, "sophia": [loud] * 12}
+        return strengths(people, [[plain, plain]] * 12)["karen"]
+
+    assert strength(*[plain] * 12).value == 0
+    mixed = strength(*[loud] * 6, *[plain] * 6)
+    assert 0 < mixed.low < mixed.value < mixed.high
+    assert mixed.value == pytest.approx(strength(*[loud] * 12).value / 2, rel=0.2)
 
 
 def test_the_gate_tells_of_examples_that_were_taken_away():
