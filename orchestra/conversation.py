@@ -22,6 +22,7 @@ from orchestra.llm.embedding import Embedder
 from orchestra.memory.importance import importance_of
 from orchestra.memory.keeper import RECALL_LIMIT, MemoryKeeper
 from orchestra.personas.roster import Roster
+from orchestra.precedence import PRECEDENCE
 from orchestra.prompts.compose import HISTORY_LIMIT, Turn
 from orchestra.replying import Replies
 from orchestra.routing.addressing import has_no_subject
@@ -81,9 +82,11 @@ class Conversation:
             LLMError: the model did not answer.
             StorageError: memories could not be read.
         """
-        with metrics.counted_failures():
+        with metrics.counted_failures(), PRECEDENCE.taken() as speaks:
             async with aclosing(self._turn(message)) as events:
                 async for event in events:
+                    if isinstance(event, Delta):
+                        speaks()
                     if isinstance(event, Answered):
                         _count(event)
                     yield event

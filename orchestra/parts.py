@@ -201,8 +201,8 @@ def crew_runs(
         task_seconds=settings.crew_task_seconds,
         keep_days=settings.task_keep_days,
     )
-    outcomes = database.beside("runs.db")
-    worker = Worker(records, workflow, Presence(database), outcomes, limits, bells)
+    queue = database.beside("runs.db")
+    worker = Worker(records, workflow, Presence(database), queue, limits, bells)
     return CrewRuns(records, Artifacts(database), worker, bells)
 
 

@@ -1,7 +1,9 @@
 """A queue whose work survives the worker: DBOS lives here, and is loaded when this is.
 
-DBOS keeps the outcome of each step, so that none is done twice. What it leaves to us: to notice
-that a worker is gone, and to let its work go on (`begun`, `resume`).
+DBOS knows which work waits, which is under way and where, and how much there may be at one time.
+What it leaves to us: to notice that a worker is gone, and to let its work go on (`begun`,
+`resume`). Its own steps are not used: what a step came to is an event of the task, which is
+written anyway, and two records of it would cost two transactions more.
 
 DBOS is one per process, and so is a queue.
 """
@@ -21,9 +23,7 @@ from typing import Any
 from dbos import (
     DBOS,
     DBOSPortableJSONSerializer,
-    PortableWorkflowError,
     SetEnqueueOptions,
-    error,
     run_dbos_database_migrations,
 )
 from dbos import SetWorkflowID as NamedRun
@@ -32,10 +32,10 @@ from dbos import SetWorkflowID as NamedRun
 from dbos._queue import queue_worker_thread
 
 from orchestra.crews.limits import Limits
-from orchestra.errors import CrewError, OrchestraError, StorageError, TaskLostError
+from orchestra.errors import OrchestraError, StorageError
 
 VERSION = "1"
-"""Of the order of steps: what a worker of another version began waits for one of that version."""
+"""Of the journey: what a worker of another version began waits for one of that version."""
 _QUEUE = "crews"
 _POLL_SECONDS = 0.2
 """How soon is seen what another process has put, and that there is room again."""
@@ -59,7 +59,7 @@ class DurableQueue:
         """Prepare; nothing is touched before `open`.
 
         Args:
-            address: Of the database that keeps outcomes, as SQLAlchemy writes it.
+            address: Of the database that keeps the queue, as SQLAlchemy writes it.
             place: The same for people, without a password.
             worker_id: Names this process, and no other, now or later.
             run: Does the work of this name; called again, on some worker, where it was broken off.
@@ -144,36 +144,6 @@ class DurableQueue:
             await DBOS.enqueue_workflow_async(_QUEUE, self._workflow, name)
         self._bell.ring()
 
-    async def once(self, step: str, work: Callable[[], Awaitable[str]]) -> str:
-        """Inside a run: do a step, or return its outcome where it was done before.
-
-        Raises:
-            CrewError: it failed when it was done before.
-            TaskLostError: another worker has this run by now.
-            StorageError: its outcome could not be kept.
-            OrchestraError: it fails.
-        """
-        failure: list[Exception] = []
-
-        async def perform() -> str:
-            try:
-                return await work()
-            except Exception as exc:
-                failure.append(exc)
-                raise
-
-        try:
-            return await DBOS.run_step_async({"name": step}, perform)
-        except PortableWorkflowError as exc:
-            raise CrewError(str(exc)) from exc
-        except error.DBOSWorkflowConflictIDError as exc:
-            raise TaskLostError(str(exc)) from exc
-        except Exception as exc:
-            if exc in failure:
-                raise
-            message = f"The outcome of '{step}' cannot be kept in {self._place}: {exc}"
-            raise StorageError(message) from exc
-
     async def begun(self) -> dict[str, str]:
         """Who is at each work that was begun, by its name.
 
@@ -228,7 +198,7 @@ class DurableQueue:
         self._bell.ring()
 
     async def forget(self, names: Sequence[str]) -> None:
-        """Remove the outcomes of works that are over.
+        """Remove works that are over.
 
         Raises:
             StorageError: the database does not answer.
@@ -259,7 +229,7 @@ class DurableQueue:
             raise
         except Exception as exc:
             said = " ".join(str(exc).split())[:200]
-            message = f"The outcomes of tasks cannot be kept in {self._place}: {said}"
+            message = f"The queue of tasks cannot be kept in {self._place}: {said}"
             raise StorageError(message) from exc
 
 

@@ -67,9 +67,9 @@ async def kick_off(
         verbose=False,
     )
     task = Task(description=duty.description, expected_output=duty.expected, agent=agent)
-    # A crew of crewai's around one agent and one task would double what that costs.
-    output = await task.aexecute_sync(agent)
-    return str(output.raw)
+    # A crew of crewai's around one agent and one task would double what that costs, and the task
+    # itself would begin a thread and an event loop to look for files that it never has.
+    return str(await agent.aexecute_task(task))
 
 
 class _Executor(AgentExecutor):

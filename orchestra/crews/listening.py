@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from orchestra.database import now
 from orchestra.errors import LLMReplyError, LLMUnavailableError
 from orchestra.llm.chat import Reply, Speaker
+from orchestra.precedence import PRECEDENCE
 from orchestra.types.conversation import Prompt, Usage
 from orchestra.types.task_events import StepDelta, StepFinished
 
@@ -59,12 +60,14 @@ class Listener:
         self, prompt: Prompt, problem_of: Callable[[Reply], str | None], *, anew: bool
     ) -> Reply:
         reply = Reply()
+        await PRECEDENCE.give_way()
         self.model_calls += 1
         try:
             async with aclosing(self.speaker.stream(prompt, reply)) as pieces:
                 async for piece in pieces:
                     self.heard(StepDelta(at=now(), step_id=self.step_id, text=piece, anew=anew))
                     anew = False
+                    await PRECEDENCE.give_way()
         finally:
             self.usage = self.usage.plus(reply.usage)
         if not reply.text.strip() and not reply.tool_calls:

@@ -12,20 +12,23 @@ from collections.abc import Callable
 
 from orchestra.crews.meter import Meter
 from orchestra.crews.records import TaskRecords
+from orchestra.precedence import PRECEDENCE
 from orchestra.types.task import Task
 from orchestra.types.task_events import (
     LAST,
+    OUTCOMES,
     StepDelta,
-    StepFinished,
     TaskAsked,
     TaskEvent,
     TaskPaused,
-    TaskStarted,
 )
 
 _PAUSE_SECONDS = 0.1
-_AT_ONCE = (TaskStarted, TaskPaused, TaskAsked, StepFinished, *LAST)
-"""Whose task it is, what people are asked, that a step is done: only then it is kept as done."""
+"""For which words are gathered."""
+_SOON_SECONDS = 0.02
+"""For which everything else is: what happens together is written together."""
+_AT_ONCE = (TaskPaused, TaskAsked, *OUTCOMES, *LAST)
+"""What people are asked, what a step came to: only then it counts as done."""
 
 
 class Recorder:
@@ -47,19 +50,24 @@ class Recorder:
         self._meter = Meter(task)
         self._worker = worker
         self._ring = ring
-        self._known: set[str] = set()
+        self._known: dict[str, TaskEvent] = {}
         self._waiting: list[TaskEvent] = []
         self._writers: set[asyncio.Task[None]] = set()
         self._error: Exception | None = None
         self._one_at_a_time = asyncio.Lock()
 
-    async def open(self) -> None:
-        """Learn what is written already.
+    async def catch_up(self) -> None:
+        """Learn what earlier workers have written.
 
         Raises:
             StorageError: the database does not answer.
         """
-        self._known = {event.id for _, event in await self._records.events(self._task_id)}
+        written = await self._records.events(self._task_id)
+        self._known = {event.id: event for _, event in written}
+
+    def written(self, event_id: str) -> TaskEvent | None:
+        """The event of that id; None: there is none yet."""
+        return self._known.get(event_id)
 
     async def take(self, event: TaskEvent) -> None:
         """Write an event; one that is written already is not written again.
@@ -77,15 +85,15 @@ class Recorder:
                 self._waiting.append(event)
                 self._write_within(_PAUSE_SECONDS)
             return
-        self._known.add(event.id)
+        self._known[event.id] = event
         self._waiting.append(event)
         if isinstance(event, _AT_ONCE):
             await self._write()
         else:
-            self._write_within(0)
+            self._write_within(_SOON_SECONDS)
 
     async def close(self) -> None:
-        """Write what is left; nobody waits for it to succeed."""
+        """Stop writing: what is left is of a task that is over, or another worker's by now."""
         for writer in self._writers:
             writer.cancel()
         await asyncio.gather(*self._writers, return_exceptions=True)
@@ -116,6 +124,7 @@ class Recorder:
             StorageError: it could not be written.
             Exception: as it was the last time.
         """
+        await PRECEDENCE.give_way()
         async with self._one_at_a_time:
             if self._error is not None:  # what is missing now must not be skipped over
                 raise self._error

@@ -109,6 +109,23 @@ class TaskRecords:
         rows = await self._database.fetch(query.limit(min(limit, MOST_LISTED)))
         return [_task(one.task) for one in rows]
 
+    async def begin(self, task_id: str, worker: str) -> Task:
+        """Let a worker take a task up: whoever was at it before keeps nothing of it any more.
+
+        Raises:
+            TaskLostError: it is over.
+            TaskNotFoundError: there is no such task.
+            StorageError: it could not be kept.
+        """
+
+        def events_for(task: Task) -> Sequence[TaskEvent]:
+            if task.is_over:
+                message = f"Task {task_id} is {task.status}."
+                raise TaskLostError(message)
+            return [TaskStarted(at=now(), starts=task.starts + 1, worker=worker)]
+
+        return await self._change(task_id, events_for)
+
     async def append(self, task_id: str, worker: str, events: Sequence[TaskEvent]) -> None:
         """Keep what happened, in order, as the worker who is at it.
 
@@ -119,8 +136,7 @@ class TaskRecords:
         """
 
         def events_for(task: Task) -> Sequence[TaskEvent]:
-            begins = isinstance(events[0], TaskStarted)
-            if task.is_over or not (begins or task.worker == worker):
+            if task.is_over or task.worker != worker:
                 message = f"Task {task_id} is {task.status}, and no longer this worker's."
                 raise TaskLostError(message)
             return events

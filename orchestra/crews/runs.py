@@ -54,7 +54,7 @@ class CrewRuns:
         """Begin to work on what is waiting, and on what dead workers left; once is enough.
 
         Raises:
-            StorageError: the database of outcomes cannot be used.
+            StorageError: the database of the queue cannot be used.
         """
         await self._worker.open()
 

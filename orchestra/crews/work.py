@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from orchestra.crews.limits import Limits
 from orchestra.crews.recorder import Recorder
@@ -16,10 +16,7 @@ from orchestra.crews.toolbox import PATIENCE_SECONDS
 from orchestra.crews.workflow import Events, Workflow
 from orchestra.errors import CrewError, OrchestraError, StorageError, TaskLostError
 from orchestra.types.task import Task
-from orchestra.types.task_events import EVENT, OUTCOMES, TaskAsked, TaskEvent
-
-if TYPE_CHECKING:
-    from orchestra.crews.durable import DurableQueue
+from orchestra.types.task_events import OUTCOMES, TaskAsked, TaskEvent
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +30,6 @@ class Work:
     def __init__(
         self,
         workflow: Workflow,
-        queue: DurableQueue,
         limits: Limits,
         park: Callable[[str], Awaitable[None]],
         closing: asyncio.Event,
@@ -42,13 +38,11 @@ class Work:
 
         Args:
             workflow: The journey.
-            queue: Knows the outcomes of steps.
             limits: How long a step and all of it may take.
             park: Called with a task that begins to wait for a person.
             closing: Set when this process stops.
         """
         self._workflow = workflow
-        self._queue = queue
         self._limits = limits
         self._park = park
         self._closing = closing
@@ -84,63 +78,57 @@ class Work:
 
     async def _tell(self, task: Task, recorder: Recorder, clock: asyncio.Timeout) -> None:
         """Work, and write down what happens; a task that waits for a person frees its place."""
-        async with aclosing(self._workflow.run(task, self._once)) as events:
+        async with aclosing(self._workflow.run(task, partial(self._once, recorder))) as events:
             async for event in events:
                 if isinstance(event, TaskAsked) and event.stops_work:
                     await self._park(task.task_id)
                 _wait_for_people(clock, event)
                 await recorder.take(event)
 
-    async def _once(self, name: str, work: Callable[[], Events]) -> Events:
+    async def _once(self, recorder: Recorder, name: str, work: Callable[[], Events]) -> Events:
         """Do a step unless its outcome is known: yields its events, or the outcome alone.
 
         Raises:
-            CrewError: it took too long, or failed when it was done before.
+            CrewError: it took too long.
             OrchestraError: it failed.
         """
+        known = recorder.written(name)
+        if known is not None:
+            yield known
+            return
         heard: asyncio.Queue[TaskEvent | None] = asyncio.Queue()
-        perform = partial(self._performed, name, work, heard)
-        step = asyncio.create_task(self._queue.once(name, perform))
+        step = asyncio.create_task(self._performed(name, work, heard.put_nowait))
         step.add_done_callback(lambda _: heard.put_nowait(None))
         try:
             while (event := await heard.get()) is not None:
                 yield event
-                heard.task_done()
-            outcome = EVENT.validate_json(step.result())
+            step.result()
         finally:
             await stopped(step)
-        yield outcome
 
     async def _performed(
-        self, name: str, work: Callable[[], Events], heard: asyncio.Queue[TaskEvent | None]
-    ) -> str:
-        """Do a step; returns its outcome as JSON, once what led to it is written.
+        self, name: str, work: Callable[[], Events], heard: Callable[[TaskEvent], None]
+    ) -> None:
+        """Do a step; its outcome bears its name, by which it is found again.
 
         Raises:
             CrewError: it took too long.
             OrchestraError: it failed.
             TimeoutError: something in it did, and did not say so.
         """
-        outcome, limit = "", self._limits.step_seconds
+        limit = self._limits.step_seconds
         clock = asyncio.timeout(limit)
         try:
             async with clock, aclosing(work()) as events:
                 async for event in events:
                     _wait_for_people(clock, event)
-                    if isinstance(event, OUTCOMES):
-                        outcome = EVENT.dump_json(event).decode()
-                    else:
-                        heard.put_nowait(event)
+                    is_last = isinstance(event, OUTCOMES)
+                    heard(event.model_copy(update={"id": name}) if is_last else event)
         except TimeoutError as exc:
             if not clock.expired():
                 raise
             message = f"'{name}' took longer than {limit:g} seconds."
             raise CrewError(message) from exc
-        except Exception:
-            await heard.join()
-            raise
-        await heard.join()
-        return outcome
 
 
 def _wait_for_people(clock: asyncio.Timeout, event: TaskEvent) -> None:

@@ -32,8 +32,6 @@ from orchestra.types.task import Task
 from orchestra.types.task_events import (
     TaskFailed,
     TaskPaused,
-    TaskStarted,
-    after,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +63,7 @@ class Worker:
             records: The tables of tasks.
             workflow: The journey.
             presence: This worker among the others.
-            database: Of the outcomes of steps: its address, and the same for people.
+            database: Of the queue: its address, and the same for people.
             limits: How much is worked on at one time, and for how long.
             bells: Rung whenever something was written.
         """
@@ -93,7 +91,7 @@ class Worker:
         """Begin to work on what is waiting, and on what dead workers left; once is enough.
 
         Raises:
-            StorageError: the database of outcomes cannot be used.
+            StorageError: the database of the queue cannot be used.
         """
         async with self._opening:
             if self._keeping:
@@ -105,7 +103,7 @@ class Worker:
             queue = DurableQueue(*self._database, name, self._run, self._limits)
             await queue.open()
             self._opened = queue
-            self._work = Work(self._workflow, queue, self._limits, self._park, self._closing)
+            self._work = Work(self._workflow, self._limits, self._park, self._closing)
             self._last_round = time.monotonic()
             rounds = (
                 (self.stop_what_is_not_ours, LOOK_SECONDS),
@@ -185,7 +183,7 @@ class Worker:
             raise asyncio.CancelledError
 
     async def _take_up(self, task_id: str) -> None:
-        """Work on a task unless it is over, and write down what comes of it.
+        """Work on a task, and write down what comes of it.
 
         Raises:
             TaskLostError: it is over, or another worker is at it.
@@ -193,17 +191,15 @@ class Worker:
             StorageError: something could not be written.
             CancelledError: it is to stop.
         """
-        task = await self._records.get(task_id)
-        if task.is_over:
-            return
-        name = self._presence.name
-        recorder = Recorder(self._records, task, name, partial(self._bells.ring, task_id))
-        await recorder.open()
+        name, ring = self._presence.name, partial(self._bells.ring, task_id)
+        task = await self._records.begin(task_id, name)
+        self._begun.add(task_id)
+        ring()
+        recorder = Recorder(self._records, task, name, ring)
         try:
-            started = TaskStarted(at=now(), starts=task.starts + 1, worker=name)
-            await recorder.take(started)
-            self._begun.add(task_id)
-            failure = await self._work.failure_of(after(task, started), recorder)
+            if task.starts > 1:
+                await recorder.catch_up()
+            failure = await self._work.failure_of(task, recorder)
             if failure is not None:
                 await recorder.take(TaskFailed(at=now(), error=failure))
         except asyncio.CancelledError:

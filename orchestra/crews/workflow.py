@@ -113,7 +113,7 @@ class Workflow:
             yield TaskAsked(at=now(), question=question)
         elif answer is not None and answer.text:
             agreed.text = answer.text
-            yield Planned(at=now(), plan=answer.text)
+            yield Planned(id="plan as changed", at=now(), plan=answer.text)
 
     async def _working(self, brief: Brief, agreed: _Outcome, done: _Outcome, once: Once) -> Events:
         """What everybody hands in, and a result that the persona stands behind."""

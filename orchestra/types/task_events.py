@@ -167,7 +167,8 @@ TaskEvent = (
 )
 
 OUTCOMES = (Planned, Reviewed, Worked, TaskCompleted)
-"""What steps come to: each has one, and it is its last event."""
+"""What steps come to: each has one, and it is its last event, with the step's name as its id, so
+that whoever goes on with a task finds it."""
 LAST = (TaskCompleted, TaskFailed, TaskCancelled)
 """The events after which there are no more."""
 

@@ -7,6 +7,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 
+from orchestra import precedence
 from orchestra.errors import (
     LLMRefusedError,
     LLMReplyError,
@@ -39,6 +40,19 @@ async def test_a_turn_yields_its_events_in_order(house, model):
     assert events[-1].answer == "Smile and dial."
     assert events[-1].usage.completion_tokens == 3
     assert 0 <= events[-1].timings_ms.route <= events[-1].timings_ms.total
+
+
+async def test_the_background_waits_from_the_message_to_the_first_word(house, monkeypatch):
+    monkeypatch.setattr(precedence, "HELD_SECONDS", 3600)
+    monkeypatch.setattr(precedence, "PATIENCE_SECONDS", 3600)
+    async with aclosing(house.conversation.answer(Message(text=COLD_CALL))) as events:
+        await anext(events)
+        background = asyncio.create_task(precedence.PRECEDENCE.give_way())
+        async for event in events:
+            if isinstance(event, Delta):
+                break
+            assert not background.done()
+        await background
 
 
 async def test_the_model_is_told_who_it_is_first_and_the_message_last(house, model):

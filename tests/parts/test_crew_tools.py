@@ -192,7 +192,8 @@ async def test_pages_in_notion_are_found_and_read(open_house, model, notion):
     page = notion.page_ids["karen"]
     planned(
         model,
-        Reply(tools=[("notion_reader", {"query": "karen"}), ("notion_reader", {"page": page})]),
+        Reply(tools=[("notion_reader", {"query": "karen"})]),
+        Reply(tools=[("notion_reader", {"page": page})]),
         Reply("Read."),
     )
     async with open_house(**connected(notion)) as house:
@@ -277,7 +278,7 @@ async def test_what_was_decided_before_is_found_again_in_a_new_text(house, model
 async def test_what_is_not_said_anew_about_a_customer_stays(house, model):
     first = {"action": "add_contact", "name": "Ann", "company": "Acme", "email": "a@example.org"}
     again = {"action": "add_contact", "name": "Ann", "phone": "1"}
-    planned(model, Reply(tools=[("crm", first), ("crm", again)]), Reply("Noted."))
+    planned(model, Reply(tools=[("crm", first)]), Reply(tools=[("crm", again)]), Reply("Noted."))
     task = await worked(house, domain="sales")
     assert "| Ann | Acme | a@example.org | 1 |" in task.steps[-2].output
 

@@ -21,7 +21,7 @@ from orchestra.errors import (
     TaskNotFoundError,
 )
 from orchestra.types.task import Answer, File, Request, Task
-from orchestra.types.task_events import StepDelta, TaskAsked, TaskStarted
+from orchestra.types.task_events import Planned, StepDelta, TaskAsked
 from tests.doubles.crew_model import agreeable, kind_of, verdict
 from tests.doubles.llm import Reply
 
@@ -411,7 +411,7 @@ async def test_a_task_that_another_worker_took_is_left_alone(house, model):
     task_id = await begun(house)
     await words_of(house, task_id)
     records = TaskRecords(house.database)
-    await records.append(task_id, "other", [TaskStarted(at=now(), starts=2, worker="other")])
+    assert (await records.begin(task_id, "other")).starts == 2
     assert await asyncio.to_thread(model.aborted.wait, 5)
     task = await house.runs.get(task_id)
     assert (task.status, task.worker) == ("running", "other")
@@ -435,12 +435,12 @@ async def test_fewer_in_all_than_in_one_process_is_no_trouble(open_house, model)
         assert (await worked(house)).status == "completed"
 
 
-async def test_outcomes_that_cannot_be_kept_are_told_and_tried_again(open_house, model, tmp_path):
+async def test_a_queue_that_cannot_be_kept_is_told_and_tried_again(open_house, model, tmp_path):
     model.choose(agreeable)
     obstacle = tmp_path / "data" / "runs.db"
     obstacle.mkdir(parents=True)
     async with open_house() as house:
-        with pytest.raises(StorageError, match=r"The outcomes of tasks .*runs\.db"):
+        with pytest.raises(StorageError, match=r"The queue of tasks .*runs\.db"):
             await begun(house)
         (part,) = [one for one in await house.status() if one.part == "tasks"]
         assert (part.ok, part.detail) == (False, "Nobody works on tasks in this process.")
@@ -452,7 +452,7 @@ async def test_a_task_of_a_dead_worker_is_not_stopped_before_it_is_begun(house, 
     model.choose(agreeable)
     left = new_task(status="running", worker="ffffffffffff-1-1-dead")
     await TaskRecords(house.database).add([left])
-    slow, looked = house.runs._records.events, []
+    slow, looked = house.runs._records.append, []
 
     async def late(*arguments):  # a machine under load: rounds come between
         if not looked:
@@ -461,7 +461,7 @@ async def test_a_task_of_a_dead_worker_is_not_stopped_before_it_is_begun(house, 
                 await house.runs._worker.stop_what_is_not_ours()
         return await slow(*arguments)
 
-    house.runs._records.events = late
+    house.runs._records.append = late
     await house.runs.open()
     until = time.monotonic() + 30
     while (await house.runs.get("t")).status != "completed":
@@ -505,6 +505,21 @@ async def test_a_plan_that_its_person_changed_is_what_the_crew_works_on(house, m
     assert over.plan == "Only cakes."
     work = [body for body in model.asked if kind_of(body).startswith("work")]
     assert all("Only cakes." in last_words(body) for body in work)
+
+
+async def test_a_plan_that_its_person_changed_is_told_once_whoever_goes_on(open_house, model):
+    model.choose(agreeable)
+    async with open_house() as house:
+        task = await asked_first(house)
+        model.enqueue(Reply("Half of it", hang_after=1))
+        await house.runs.answer(task.task_id, None, answer(approved=True, text="Only cakes."))
+        await words_of(house, task.task_id, "Half")
+    async with open_house() as house:
+        await house.runs.open()
+        events = [event async for _, event in house.runs.watch(task.task_id)]
+        over = await house.runs.get(task.task_id)
+    assert (over.status, over.starts, over.plan) == ("completed", 3, "Only cakes.")
+    assert [one.plan for one in events if isinstance(one, Planned)] == ["The plan.", "Only cakes."]
 
 
 async def test_a_plan_that_is_refused_ends_the_task(house, model):

@@ -38,6 +38,12 @@ def test_the_team_grows_with_the_task_and_its_lead_comes_last(complexity, team):
     assert len({one.role for one in members}) == len(members)
 
 
+@pytest.mark.parametrize("domain", ["sales", "research", "data", "general", "legal"])
+def test_no_two_of_a_team_have_the_same_role(domain):  # their steps are known by it
+    roles = [member.role for member in team_for(domain, "high")]
+    assert len(set(roles)) == len(roles) == 3
+
+
 def test_a_subject_that_nobody_foresaw_has_specialists_too():
     (member,) = team_for("legal", "low")
     assert member.role == "Legal Specialist"
