@@ -53,7 +53,8 @@ class VectorStore:
         self._space = hashlib.sha256(model.encode()).hexdigest()[:8]
         self._folder = folder / "chroma"
         self._url = url
-        self._lock = FileLock(folder / LOCK_NAME)
+        # Whichever worker takes it, any worker may let go of it.
+        self._lock = FileLock(folder / LOCK_NAME, thread_local=False)
         self._client: ClientAPI | None = None
         self._collections: dict[str, Collection] = {}
         self._workers = ThreadPoolExecutor(2, thread_name_prefix="chroma")

@@ -1,6 +1,7 @@
 """Remember, recall, forget: on real SQLite, PostgreSQL and Chroma."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -210,6 +211,18 @@ async def test_a_damaged_chroma_folder_is_kept_and_rebuilt_from_the_database(tmp
         assert len(await keeper._vectors.of_person("karen", "anna")) == 1
     assert len(list(folder.glob("chroma.damaged-*"))) == 1
     await database.close()
+
+
+async def test_a_folder_is_free_again_whichever_thread_closes_it(tmp_path):
+    first = VectorStore(tmp_path)
+    await first.open()
+    first._workers.shutdown()
+    first._workers = ThreadPoolExecutor(1)  # not the thread that opened it
+    await first.close()
+    second = VectorStore(tmp_path)
+    await second.open()
+    assert second.may_write
+    await second.close()
 
 
 async def test_vectors_of_another_model_are_made_anew_and_never_mixed(tmp_path):
