@@ -15,7 +15,7 @@ run: $(VENV)/.run ## Serve the chat at http://127.0.0.1:8000
 setup: $(VENV)/.test ## Build .venv with everything that tests and checks need
 
 test: $(VENV)/.test ## Pass all tests
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=worksteal
 
 check: $(VENV)/.test ## Lint, types, architecture, dead code, dependencies, spelling, generated docs
 	@$(BIN)/ruff check .

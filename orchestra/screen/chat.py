@@ -23,7 +23,7 @@ from chainlit.types import ThreadDict
 from orchestra import assembly
 from orchestra.errors import OrchestraError
 from orchestra.personas.changes import changes_between
-from orchestra.screen import crews, lab, sign_in, steps
+from orchestra.screen import crews, history, lab, sign_in, steps
 from orchestra.screen.composer import AUTO, TABLE, prepare_composer
 from orchestra.screen.history import History
 from orchestra.types.conversation import Message
@@ -100,6 +100,7 @@ async def resume(thread: ThreadDict) -> None:
 @cl.on_message
 async def answer(message: cl.Message) -> None:
     """Answer what was typed."""
+    await history.name_page()  # before anything can fail: a reload shows what was asked
     await _guarded(_heard(message))
 
 

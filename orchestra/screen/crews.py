@@ -45,7 +45,6 @@ async def begin(house: Orchestra, request: Request) -> None:
     await _show(picture, picture.all())
     _keep(picture, picture.all())
     await history.current().flush()
-    await history.name_page()
     _follow(house, picture, 0)
 
 

@@ -90,7 +90,7 @@ class _Table:
         self._element.props["over"] = not early
         await self._send()
         history.current().keep_element(self._element.to_dict())
-        await _finish()
+        await history.current().flush()
 
     def _column(self, key: str) -> dict[str, Any]:
         columns: list[dict[str, Any]] = self._element.props["columns"]
@@ -113,11 +113,6 @@ async def blind_test(house: Orchestra) -> None:
     ]
     element = cl.CustomElement(name="Blind", props={"personas": names}, display="inline")
     await cl.Message("Who wrote this?", elements=[element]).send()
-    await _finish()
-
-
-async def _finish() -> None:
-    await history.name_page()
     await history.current().flush()
 
 

@@ -222,7 +222,6 @@ async def _finish(answer: cl.Message, event: Answered, offered: Personas | None,
     if offered is not None:
         answer.actions = actions(answer.id, event.persona_id, offered, text)
     await answer.send()
-    await history.name_page()
     for note in event.notes:
         await cl.ErrorMessage(content=note).send()
     await history.current().flush()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -17,7 +20,22 @@ NEEDS_BROWSER = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine"),
 ]
+ONCE = pytest.mark.parametrize("page", ["desktop"], indirect=True)
+"""For what need not be seen at every size."""
+
 expect.set_options(timeout=15_000)
+
+
+@contextmanager
+def opened(browser: Browser, url: str, size: str = "desktop") -> Iterator[Page]:
+    """A page of that size, connected, until the end of the block."""
+    context = browser.new_context(viewport=SIZES[size], reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(url)
+    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()  # it is connected by then
+    yield page
+    context.close()
 
 
 def send(page: Page, text: str) -> None:
@@ -26,6 +44,12 @@ def send(page: Page, text: str) -> None:
     page.keyboard.type(text)
     expect(page.locator("#chat-submit")).to_be_enabled()
     page.keyboard.press("Enter")
+
+
+def reload(page: Page) -> None:
+    """Reload a conversation, once the page's address is its own."""
+    page.wait_for_url(re.compile("/thread/"))
+    page.reload()
 
 
 def pick(page: Page, name: str) -> None:

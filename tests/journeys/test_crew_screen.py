@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import threading
 import time
-from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -13,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.doubles.crew_model import agreeable, kind_of, verdict
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
+from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, finished, opened, reload, send
 
 PLAN = "1. Book the hall. 2. Print. 3. Open."
 RESULT = "## Launch\n\nDoors open on **4 May**.\n\n| what | who |\n| --- | --- |\n| hall | Ann |"
@@ -30,31 +29,17 @@ ASKED = "Karen, draft a project timeline for the launch"
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
 
 
-@contextmanager
-def opened(browser, product, size):
-    context = browser.new_context(viewport=SIZES[size], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(product.url)
-    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()  # it is connected by then
-    yield page
+def call_off(product):
     with httpx.Client(base_url=f"{product.url}/api/v1", timeout=30) as http:
         for one in http.get("/tasks", params={"status": ["pending", "running", "waiting"]}).json():
             http.delete(f"/tasks/{one['task_id']}")
-    context.close()
 
 
 @pytest.fixture(params=SIZES)
 def page(request, browser, product):
-    with opened(browser, product, request.param) as page:
+    with opened(browser, product.url, request.param) as page:
         yield page
-
-
-@pytest.fixture
-def desktop(browser, product):
-    """For what need not be seen twice."""
-    with opened(browser, product, "desktop") as page:
-        yield page
+        call_off(product)
 
 
 def launched(pause_seconds=0.0, sent_back=()):
@@ -112,7 +97,7 @@ def test_a_crew_works_in_the_open_and_its_chart_lands_in_the_chat(page, shared_m
     expect(page.get_by_role("link", name="Launch.svg")).to_be_visible()
     expect(page.get_by_role("button", name="Hand to a crew").last).to_be_visible()
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    page.reload()
+    reload(page)
     expect(step(page, "Karen's crew on project: done after")).to_be_visible()
     expect(page.locator(".js-plotly-plot").last).to_contain_text("Hall")
 
@@ -123,7 +108,7 @@ def test_the_plan_waits_for_its_person_who_may_change_it(page, shared_model):
     command(page, "Crew", ASKED)
     expect(page.get_by_text("This is the plan. Shall they start?")).to_be_visible()
     expect(step(page, "waiting for you")).to_be_visible()
-    page.reload()
+    reload(page)
     page.get_by_role("button", name="Edit the plan").click()
     page.get_by_label("The plan, as you want it").fill("Only cakes.")
     page.get_by_role("button", name="Start the work").click()
@@ -132,17 +117,19 @@ def test_the_plan_waits_for_its_person_who_may_change_it(page, shared_model):
     assert "Only cakes." in shared_model.asked[-1]["messages"][-1]["content"]
 
 
-def test_a_plan_that_is_refused_is_not_worked_on(desktop, shared_model):
+@ONCE
+def test_a_plan_that_is_refused_is_not_worked_on(page, shared_model):
     shared_model.choose(agreeable)
-    ask_first(desktop)
-    command(desktop, "Crew", ASKED)
-    desktop.get_by_role("button", name="Refuse the plan").click()
-    expect(desktop.get_by_text("You said no.")).to_be_visible()
-    expect(step(desktop, "called off")).to_be_visible()
+    ask_first(page)
+    command(page, "Crew", ASKED)
+    page.get_by_role("button", name="Refuse the plan").click()
+    expect(page.get_by_text("You said no.")).to_be_visible()
+    expect(step(page, "called off")).to_be_visible()
     assert [kind_of(body) for body in shared_model.asked] == ["plan", "review of plan"]
 
 
-def test_words_of_agents_come_one_by_one_and_the_chat_goes_on_meanwhile(desktop, shared_model):
+@ONCE
+def test_words_of_agents_come_one_by_one_and_the_chat_goes_on_meanwhile(page, shared_model):
     words = " ".join(f"word{number}" for number in range(400))
 
     def choose(body):
@@ -151,18 +138,19 @@ def test_words_of_agents_come_one_by_one_and_the_chat_goes_on_meanwhile(desktop,
         return agreeable(body)
 
     shared_model.choose(choose)
-    command(desktop, "Crew", ASKED)
-    step(desktop, "Lead Project Planner at work").click()
-    expect(desktop.get_by_text(re.compile("word5"))).to_be_visible()
-    expect(desktop.get_by_text(re.compile("word399"))).not_to_be_visible()
+    command(page, "Crew", ASKED)
+    step(page, "Lead Project Planner at work").click()
+    expect(page.get_by_text(re.compile("word5"))).to_be_visible()
+    expect(page.get_by_text(re.compile("word399"))).not_to_be_visible()
     shared_model.enqueue(Reply("A quick answer."))
-    send(desktop, "How do I get past the gatekeeper?")
-    expect(desktop.get_by_text("A quick answer.")).to_be_visible()
-    before = step(desktop, "Karen's crew on project: at work").inner_text()
-    expect(step(desktop, "Karen's crew on project: at work")).not_to_have_text(before)
+    send(page, "How do I get past the gatekeeper?")
+    expect(page.get_by_text("A quick answer.")).to_be_visible()
+    before = step(page, "Karen's crew on project: at work").inner_text()
+    expect(step(page, "Karen's crew on project: at work")).not_to_have_text(before)
 
 
-def test_a_reload_and_a_second_page_show_a_running_task_where_it_is(desktop, shared_model):
+@ONCE
+def test_a_reload_and_a_second_page_show_a_running_task_where_it_is(page, shared_model):
     seen = threading.Event()
 
     def choose(body):
@@ -171,17 +159,16 @@ def test_a_reload_and_a_second_page_show_a_running_task_where_it_is(desktop, sha
         return agreeable(body)
 
     shared_model.choose(choose)
-    command(desktop, "Crew", ASKED)
-    expect(step(desktop, "Project Planner at work")).to_be_visible()
-    desktop.wait_for_url(re.compile("/thread/"))
-    desktop.reload()
-    second = desktop.context.new_page()
-    second.goto(desktop.url)
-    for one in (desktop, second):
+    command(page, "Crew", ASKED)
+    expect(step(page, "Project Planner at work")).to_be_visible()
+    reload(page)
+    second = page.context.new_page()
+    second.goto(page.url)
+    for one in (page, second):
         expect(step(one, "Karen's crew on project: at work")).to_be_visible()
         expect(step(one, "plan: approved")).to_be_visible()
     seen.set()
-    for one in (desktop, second):
+    for one in (page, second):
         expect(step(one, "Karen's crew on project: done after")).to_be_visible()
         expect(one.locator("[data-step-type='assistant_message']")).to_have_count(1)
         expect(one.get_by_role("button", name=re.compile("^Plan, "))).to_have_count(1)
@@ -205,16 +192,18 @@ def test_a_crew_is_called_off_from_the_chat_and_from_the_list_of_tasks(page, sha
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
-def test_an_answer_is_handed_to_a_crew_of_who_gave_it(desktop, shared_model):
-    send(desktop, "How do I get past the gatekeeper when cold calling?")
-    finished(desktop)
+@ONCE
+def test_an_answer_is_handed_to_a_crew_of_who_gave_it(page, shared_model):
+    send(page, "How do I get past the gatekeeper when cold calling?")
+    finished(page)
     shared_model.choose(agreeable)
-    desktop.get_by_role("button", name="Hand to a crew").click()
-    expect(step(desktop, "Karen's crew on sales: done after")).to_be_visible()
-    expect(desktop.get_by_text("The work of Sales").last).to_be_visible()
+    page.get_by_role("button", name="Hand to a crew").click()
+    expect(step(page, "Karen's crew on sales: done after")).to_be_visible()
+    expect(page.get_by_text("The work of Sales").last).to_be_visible()
 
 
-def test_an_attached_file_is_what_the_crew_works_on(desktop, shared_model, tmp_path):
+@ONCE
+def test_an_attached_file_is_what_the_crew_works_on(page, shared_model, tmp_path):
     table = tmp_path / "sales.csv"
     table.write_text("month,sales\n1,10\n2,20\n", encoding="utf-8")
     query = {"file": "sales.csv", "sql": "SELECT sum(sales) AS total FROM data"}
@@ -225,30 +214,32 @@ def test_an_attached_file_is_what_the_crew_works_on(desktop, shared_model, tmp_p
         return agreeable(body)
 
     shared_model.choose(choose)
-    desktop.locator("input[type=file]").first.set_input_files(table)
-    expect(desktop.get_by_text("sales.csv").first).to_be_visible()
-    command(desktop, "Crew", "Sophia, add up the figures in the spreadsheet")
-    expect(step(desktop, "Attached: sales.csv")).to_be_visible()
-    expect(step(desktop, "done after")).to_be_visible()
+    page.locator("input[type=file]").first.set_input_files(table)
+    expect(page.get_by_text("sales.csv").first).to_be_visible()
+    command(page, "Crew", "Sophia, add up the figures in the spreadsheet")
+    expect(step(page, "Attached: sales.csv")).to_be_visible()
+    expect(step(page, "done after")).to_be_visible()
     said = shared_model.asked[-2]["messages"][-1]
     assert (said["role"], "30" in said["content"]) == ("tool", True)
-    expect(desktop.get_by_role("link", name="query result.csv")).to_be_visible()
+    expect(page.get_by_role("link", name="query result.csv")).to_be_visible()
 
 
-def test_a_crew_that_fails_says_why(desktop, shared_model):
+@ONCE
+def test_a_crew_that_fails_says_why(page, shared_model):
     shared_model.always(Reply(status=401))
-    command(desktop, "Crew", ASKED)
-    expect(step(desktop, "Karen's crew on project: failed")).to_be_visible()
-    expect(desktop.get_by_text(re.compile("refuses the key|401")).last).to_be_visible()
+    command(page, "Crew", ASKED)
+    expect(step(page, "Karen's crew on project: failed")).to_be_visible()
+    expect(page.get_by_text(re.compile("refuses the key|401")).last).to_be_visible()
 
 
-def test_a_thumb_on_a_result_counts_for_the_persona(desktop, shared_model, product):
+@ONCE
+def test_a_thumb_on_a_result_counts_for_the_persona(page, shared_model, product):
     shared_model.choose(agreeable)
-    command(desktop, "Crew", ASKED)
-    expect(step(desktop, "done after")).to_be_visible()
+    command(page, "Crew", ASKED)
+    expect(step(page, "done after")).to_be_visible()
     before = thumbs(product)
-    desktop.locator(".positive-feedback-off").last.click()
-    desktop.get_by_role("button", name="Send").click()
+    page.locator(".positive-feedback-off").last.click()
+    page.get_by_role("button", name="Send").click()
     until = time.monotonic() + 15
     while thumbs(product) == before:
         assert time.monotonic() < until
@@ -260,21 +251,22 @@ def thumbs(product):
     return float(found[1]) if found else 0.0
 
 
+@ONCE
 def test_a_deleted_conversation_takes_its_crew_and_its_files_with_it(
-    desktop, shared_model, product, tmp_path
+    page, shared_model, product, tmp_path
 ):
     shared_model.always(Reply("never to the end", hang_after=1))
     table = tmp_path / "sales.csv"
     table.write_text("month,sales\n1,10\n", encoding="utf-8")
-    desktop.locator("input[type=file]").first.set_input_files(table)
-    expect(desktop.get_by_text("sales.csv").first).to_be_visible()
-    command(desktop, "Crew", ASKED)
-    expect(step(desktop, "at work for")).to_be_visible()
-    desktop.wait_for_url(re.compile("/thread/"))
-    thread = desktop.url.rpartition("/")[2]
+    page.locator("input[type=file]").first.set_input_files(table)
+    expect(page.get_by_text("sales.csv").first).to_be_visible()
+    command(page, "Crew", ASKED)
+    expect(step(page, "at work for")).to_be_visible()
+    page.wait_for_url(re.compile("/thread/"))
+    thread = page.url.rpartition("/")[2]
     files = f"{product.url}/api/v1/conversations/{thread}/files"
     assert [one["name"] for one in httpx.get(files, timeout=10).json()] == ["sales.csv"]
-    desktop.evaluate(
+    page.evaluate(
         """id => fetch("/project/thread", {method: "DELETE", body: JSON.stringify({threadId: id}),
         headers: {"Content-Type": "application/json"}})""",
         thread,

@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import clean_env
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
+from tests.journeys.browsing import NEEDS_BROWSER, finished, opened, send
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(180)]
 
@@ -21,13 +21,8 @@ QUESTION = "Which discount would win the walrus fair's customers back?"
 
 @pytest.fixture
 def page(browser, product):
-    context = browser.new_context(viewport=SIZES["desktop"], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(product.url)
-    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
-    yield page
-    context.close()
+    with opened(browser, product.url) as page:
+        yield page
 
 
 def ask(page, question=QUESTION):

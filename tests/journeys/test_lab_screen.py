@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 
 import httpx
@@ -11,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.doubles.everybody import saying
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, pick, send
+from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, opened, pick, reload, send
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
 
@@ -24,13 +23,8 @@ SAID = {
 
 @pytest.fixture(params=SIZES)
 def page(request, browser, product):
-    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(product.url)
-    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
-    yield page
-    context.close()
+    with opened(browser, product.url, request.param) as page:
+        yield page
 
 
 def test_everybody_answers_side_by_side_and_a_vote_stays(page, shared_model):
@@ -45,12 +39,12 @@ def test_everybody_answers_side_by_side_and_a_vote_stays(page, shared_model):
     columns.nth(1).get_by_role("button", name="Best").click()
     expect(page.get_by_text("You voted: Karen.")).to_be_visible()
     expect(columns.nth(2).get_by_role("button", name="Best")).to_be_disabled()
-    page.wait_for_url(re.compile("/thread/"))
-    page.reload()
+    reload(page)
     expect(page.get_by_text("You voted: Karen.")).to_be_visible()
     expect(page.locator(".orchestra-columns article").nth(2)).to_contain_text(SAID["Sophia"])
 
 
+@ONCE
 def test_one_that_fails_says_so_and_one_can_be_asked_twice(page, shared_model):
     shared_model.choose(saying(SAID, failing="Sophia"))
     pick(page, "Compare")
@@ -65,17 +59,20 @@ def test_one_that_fails_says_so_and_one_can_be_asked_twice(page, shared_model):
     expect(again.nth(1)).to_contain_text(SAID["Karen"])
 
 
+@ONCE
 def test_a_comparison_that_is_stopped_says_so(page, shared_model):
-    shared_model.always(Reply("One word after the other comes here", pause_seconds=0.3))
+    words = " ".join(f"word{number}" for number in range(200))
+    shared_model.always(Reply(words, pause_seconds=0.3))
     pick(page, "Compare")
     send(page, "Should we open a second shop?")
-    expect(page.locator(".orchestra-columns article").first).to_contain_text("One word")
+    expect(page.locator(".orchestra-columns article").first).to_contain_text("word1")
     page.locator("#stop-button").click()
     expect(page.locator(".orchestra-columns [role=alert]")).to_have_count(3)
     expect(page.locator(".orchestra-columns [role=alert]").first).to_contain_text("(stopped)")
     expect(page.get_by_role("button", name="A tie")).to_be_hidden()
 
 
+@ONCE
 def test_a_comparison_that_cannot_be_kept_stays_on_the_page_with_the_reason(
     page, product, shared_model
 ):
@@ -86,8 +83,7 @@ def test_a_comparison_that_cannot_be_kept_stays_on_the_page_with_the_reason(
         pick(page, "Compare")
         send(page, "Should we open a second shop?")
         expect(page.get_by_text("no such table")).to_be_visible()
-        page.wait_for_url(re.compile("/thread/"))
-        page.reload()
+        reload(page)
         columns = page.locator(".orchestra-columns article")
         for place, said in enumerate(SAID[name] for name in sorted(SAID)):
             expect(columns.nth(place)).to_contain_text(said)
@@ -97,6 +93,7 @@ def test_a_comparison_that_cannot_be_kept_stays_on_the_page_with_the_reason(
         database.close()
 
 
+@ONCE
 def test_what_was_guessed_in_another_tab_gives_way_to_the_next(page, product, shared_model):
     shared_model.choose(saying(SAID))
     pick(page, "Blind test")

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 
 from orchestra.settings import ROOT
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
+from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, finished, opened, reload, send
 
 COLD_CALL = "How do I get past the gatekeeper when cold calling?"
 
@@ -22,13 +22,8 @@ pytestmark = NEEDS_BROWSER
 def page(request, browser, product):
     # All tests are the one local person: what an earlier one taught or decided must not matter.
     httpx.delete(f"{product.url}/api/v1/memories", timeout=30)
-    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
-    opened = context.new_page()
-    opened.set_default_timeout(20_000)
-    opened.goto(product.url)
-    opened.wait_for_selector("#chat-input")
-    yield opened
-    context.close()
+    with opened(browser, product.url, request.param) as page:
+        yield page
 
 
 def test_the_welcome_shows_the_three_personas_and_nobody_elses_brand(page):
@@ -47,12 +42,17 @@ def test_an_answer_carries_name_avatar_route_and_recall(page):
     finished(page)
     answer = page.locator(".ai-message", has=page.locator('img[alt="Avatar for Karen"]')).last
     expect(answer).to_contain_text("Start with the customer. Then decide.")
-    label = answer.locator(".message-content").evaluate(
-        "e => getComputedStyle(e, '::before').content"
+    # Asked of the page as it is, not of an element: the page may still be replacing it.
+    page.wait_for_function(
+        """label => {
+            const karen = '.ai-message:has(img[alt="Avatar for Karen"])'
+            const message = [...document.querySelectorAll(karen)].pop()
+            if (!message) return false
+            return getComputedStyle(message.querySelector('.message-content'), '::before').content
+                === label && message.querySelector('img').naturalWidth > 0
+        }""",
+        arg='"Karen · Sales and Marketing Orchestrator"',
     )
-    assert label == '"Karen · Sales and Marketing Orchestrator"'
-    natural = answer.locator("img").evaluate("image => image.naturalWidth")
-    assert natural > 0
     page.get_by_role("button", name=re.compile("Karen on sales")).last.click()
     expect(
         page.get_by_text(re.compile("closest to: 'getting past the gatekeeper'")).last
@@ -63,6 +63,7 @@ def test_an_answer_carries_name_avatar_route_and_recall(page):
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+@ONCE
 def test_words_arrive_one_after_another_and_stop_stops(page, shared_model):
     words = " ".join(f"word{number}" for number in range(200))
     shared_model.always(Reply(words, pause_seconds=0.1))
@@ -77,6 +78,7 @@ def test_words_arrive_one_after_another_and_stop_stops(page, shared_model):
     assert "Task manually stopped" not in page.inner_text("body")
 
 
+@ONCE
 def test_stopping_before_the_first_word_says_so(page, shared_model):
     shared_model.always(Reply(hang_after=0))
     send(page, COLD_CALL)
@@ -89,8 +91,7 @@ def test_a_reload_and_the_history_bring_the_thread_back_in_full(page):
     question = f"{COLD_CALL} {page.viewport_size['width']}"
     send(page, question)
     finished(page)
-    page.wait_for_url(re.compile("/thread/"))
-    page.reload()
+    reload(page)
     expect(page.locator('[data-step-type="user_message"]').last).to_contain_text(question)
     expect(page.locator(".ai-message").last).to_contain_text(
         "Start with the customer. Then decide."
@@ -107,6 +108,25 @@ def test_a_reload_and_the_history_bring_the_thread_back_in_full(page):
     expect(page.get_by_role("button", name=re.compile("Karen on")).nth(1)).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("reply", "shown"),
+    [
+        (Reply(status=401), "Check OPENAI_API_KEY"),
+        (Reply("the first word, and then nothing", hang_after=3), "the first word"),
+    ],
+    ids=["failed", "under way"],
+)
+def test_a_reload_shows_a_first_message_that_was_not_answered(page, shared_model, reply, shown):
+    question = f"{COLD_CALL} {reply.status} {page.viewport_size['width']}"
+    shared_model.always(reply)
+    send(page, question)
+    expect(page.locator("#root")).to_contain_text(shown)
+    reload(page)
+    expect(page.locator('[data-step-type="user_message"]').last).to_contain_text(question)
+    expect(page.locator("#root")).to_contain_text(shown)
+
+
+@ONCE
 def test_handing_over_asks_the_other_persona_and_teaches_the_router(page, shared_model):
     question = {
         1440: "Which words open a cold call to a dentist?",
@@ -163,6 +183,7 @@ def test_a_recalled_decision_is_shown_and_can_be_forgotten_on_the_spot(page, sha
     expect(page.get_by_text("Forgotten.").first).to_be_visible()
 
 
+@ONCE
 def test_an_error_is_shown_as_an_error_with_what_to_do(page, shared_model):
     shared_model.always(Reply(status=401))
     send(page, COLD_CALL)
@@ -172,6 +193,7 @@ def test_an_error_is_shown_as_an_error_with_what_to_do(page, shared_model):
     expect(page.locator(".ai-message").last).to_contain_text("Then decide.")
 
 
+@ONCE
 def test_markup_in_messages_and_answers_stays_text(page, shared_model):
     shared_model.always(Reply("<img src=x onerror=alert(1)> ![t](http://evil.test/t.png) done"))
     asked = []

@@ -11,7 +11,7 @@ from orchestra.personas.files import read_persona
 from orchestra.settings import ROOT
 from orchestra.types.lab import Sample
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, send
+from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, finished, opened, send
 from tests.unit.test_lab import figures as metrics
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
@@ -37,13 +37,8 @@ def http(served):
 @pytest.fixture(params=SIZES)
 def page(request, browser, served, shared_model):
     shared_model.reset()
-    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(served.url)
-    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
-    yield page
-    context.close()
+    with opened(browser, served.url, request.param) as page:
+        yield page
 
 
 def test_a_liked_answer_becomes_an_example_that_the_next_answer_knows(page, http, shared_model):
@@ -89,13 +84,8 @@ def gated(serve, tmp_path_factory):
 def gate(browser, gated, shared_model):
     """A page of that product."""
     shared_model.reset()
-    context = browser.new_context(viewport=SIZES["desktop"], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(gated.url)
-    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
-    yield page
-    context.close()
+    with opened(browser, gated.url) as page:
+        yield page
 
 
 def test_an_answer_after_a_hand_over_is_taught_with_its_own_question(gate):
@@ -191,6 +181,7 @@ def test_a_draft_is_tried_beside_the_present_one_and_published(page, http, share
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
+@ONCE
 def test_nothing_can_be_typed_that_publishing_would_overwrite(page):
     panel = studio(page)
     panel.get_by_role("button", name="Sophia", exact=True).click()
@@ -210,6 +201,7 @@ def test_nothing_can_be_typed_that_publishing_would_overwrite(page):
     expect(backstory).to_be_enabled()
 
 
+@ONCE
 def test_two_authors_lose_nothing_of_each_other(page, http):
     size = page.viewport_size["width"]
     mine, role = f"Mine, {size} wide.", f"Counter of {size} things"
@@ -236,6 +228,7 @@ def test_two_authors_lose_nothing_of_each_other(page, http):
     assert (merged["backstory"], merged["voice"], merged["role"]) == (mine, theirs["voice"], role)
 
 
+@ONCE
 def test_what_breaks_a_rule_is_told_in_the_panel_and_over_the_wire(page, http):
     panel = studio(page)
     panel.get_by_label("Backstory").fill("")
@@ -253,6 +246,7 @@ def test_what_breaks_a_rule_is_told_in_the_panel_and_over_the_wire(page, http):
     assert http.get("/api/v1/studio/personas").json()["problems"] == []
 
 
+@ONCE
 def test_what_cannot_be_taught_says_why_and_changes_nothing(page, http):
     send(page, QUESTION)
     finished(page)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import expect
 
 from tests.doubles.everybody import saying, speaker_of
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, SIZES, finished, pick, send
+from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, finished, opened, pick, reload, send
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
 
@@ -22,13 +20,8 @@ SAID = {
 
 @pytest.fixture(params=SIZES)
 def page(request, browser, product):
-    context = browser.new_context(viewport=SIZES[request.param], reduced_motion="reduce")
-    page = context.new_page()
-    page.set_default_timeout(20_000)
-    page.goto(product.url)
-    expect(page.locator(".mode-picker-wrapper").first).to_be_visible()
-    yield page
-    context.close()
+    with opened(browser, product.url, request.param) as page:
+        yield page
 
 
 def spoken(page):
@@ -53,8 +46,7 @@ def test_everybody_speaks_in_turn_and_it_stays_after_a_reload(page, shared_model
         ):
             expect(page.get_by_role("button", name=step)).to_be_visible()
         expect(page.get_by_role("button", name="Ask Karen instead")).to_have_count(1)
-        page.wait_for_url(re.compile("/thread/"))
-        page.reload()
+        reload(page)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
@@ -66,6 +58,7 @@ def test_the_picker_shows_everybodys_picture(page):
         assert picture.evaluate("async (one) => { await one.decode(); return one.naturalWidth }")
 
 
+@ONCE
 def test_one_that_fails_says_so_and_the_others_finish(page, shared_model):
     shared_model.choose(saying(SAID, failing="Sophia"))
     pick(page, "Round table")
@@ -75,6 +68,7 @@ def test_one_that_fails_says_so_and_the_others_finish(page, shared_model):
     expect(spoken(page).filter(has_text=SAID["Cherry"])).to_be_visible()
 
 
+@ONCE
 def test_one_that_breaks_off_keeps_its_words_marked_after_a_reload(page, shared_model):
     def choose(body):
         if speaker_of(body) == "Sophia":
@@ -88,10 +82,10 @@ def test_one_that_breaks_off_keeps_its_words_marked_after_a_reload(page, shared_
     for _ in range(2):
         expect(spoken(page).filter(has_text="Half of them … (broke off)")).to_have_count(1)
         expect(page.get_by_text("Sophia cannot answer, and the others go on.")).to_be_visible()
-        page.wait_for_url(re.compile("/thread/"))
-        page.reload()
+        reload(page)
 
 
+@ONCE
 def test_a_colleague_is_asked_inside_an_answer(page, shared_model):
     def choose(body):
         if speaker_of(body) == "Sophia":
