@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 
 import sqlalchemy as sa
 from argon2 import PasswordHasher
@@ -39,7 +40,6 @@ class Accounts:
         self._database = database
         self._clock = clock
         self._hasher = PasswordHasher()
-        self._nobody = self._hasher.hash(secrets.token_hex())
         self._failures: dict[str, deque[float]] = {}
         self._hashing = asyncio.Semaphore(_HASHES_AT_ONCE)
 
@@ -114,8 +114,8 @@ class Accounts:
         query = sa.select(accounts.c.password_hash).where(accounts.c.name == name)
         known = next((row.password_hash for row in await self._database.fetch(query)), None)
         async with self._hashing:
-            right = await asyncio.to_thread(self._verify, known or self._nobody, password)
-        if right and known is not None:
+            right = await asyncio.to_thread(self._verify, known, password)
+        if right:
             self._failures.pop(name, None)
             return True
         return False
@@ -137,11 +137,18 @@ class Accounts:
             failures.popleft()
         return failures
 
-    def _verify(self, known: str, password: str) -> bool:
+    def _verify(self, known: str | None, password: str) -> bool:
+        nobody = self._nobody  # made by whoever comes first, known or not
         try:
-            return self._hasher.verify(known, password)
+            self._hasher.verify(known or nobody, password)
         except (VerificationError, InvalidHashError):
             return False
+        return known is not None
+
+    @cached_property
+    def _nobody(self) -> str:
+        """What the password of a name that does not exist is compared with."""
+        return self._hasher.hash(secrets.token_hex())
 
 
 def _digest(key: str) -> str:

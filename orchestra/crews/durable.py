@@ -40,6 +40,8 @@ _QUEUE = "crews"
 _POLL_SECONDS = 0.2
 """How soon is seen what another process has put, and that there is room again."""
 _JOIN_SECONDS = 10.0
+_LISTENING_SECONDS = 0.05
+"""How often DBOS looks for its own messages, of which we send none: closing waits for one look."""
 
 
 Workflow = Callable[[str], Coroutine[Any, Any, None]]
@@ -96,6 +98,7 @@ class DurableQueue:
                 "application_version": VERSION,
                 "executor_id": self._worker_id,
                 "serializer": DBOSPortableJSONSerializer(),
+                "notification_listener_polling_interval_sec": _LISTENING_SECONDS,
                 "log_level": "CRITICAL",
             }
         )
