@@ -1,5 +1,6 @@
 """What the process is told before vendors' packages are used."""
 
+import gc
 import os
 import stat
 
@@ -35,3 +36,8 @@ def test_linear_algebra_gets_one_thread():
     assert np.eye(2) @ np.ones(2) is not None  # loads the library
     limit_threads()
     assert {one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"} == {1}
+
+
+def test_garbage_is_looked_for_less_often_than_python_would(tmp_path):
+    prepare_environment(read_settings(data_dir=tmp_path))
+    assert gc.get_threshold()[0] == 10_000
