@@ -100,10 +100,11 @@ async def exchange(person: str, answer_id: str) -> tuple[str, str, str] | None:
 
 
 async def close() -> None:
-    """Finish what the screen still has to write; a mounted app gets no lifespan of its own."""
-    from orchestra.screen import history  # noqa: PLC0415  # see the module's docstring
+    """Write what is still to be written, and leave no files; a mounted app has no lifespan."""
+    from orchestra.screen import chat, history  # noqa: PLC0415  # see the module's docstring
 
     await history.current().close()
+    chat.FILES.cleanup()
 
 
 def sign_in_is_on() -> bool:

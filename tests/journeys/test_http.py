@@ -282,3 +282,9 @@ def test_a_browser_that_leaves_early_is_no_error(product):
             wire.sendall(request)
     assert httpx.get(f"{product.url}/healthz").status_code == 200
     assert product.log().count("Traceback") == before
+
+
+def test_a_server_that_ends_leaves_no_folder_of_uploads(serve, tmp_path):
+    with serve(TMPDIR=str(tmp_path)):
+        assert list(tmp_path.glob("orchestra-files-*"))
+    assert not list(tmp_path.glob("orchestra-files-*"))
