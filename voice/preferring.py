@@ -25,10 +25,11 @@ LIKELIHOOD = 0.1
 PAIRS_IN_ROW = 2
 EPOCHS = 2
 SEED = 3
-LATER_SHARE = 0.5
-"""How far a round after the first goes of its way. At its end the voices were told apart less well
-and did not always find the end of a reply (CARD.md). Source: Wortsman et al. (2022), "Robust
-fine-tuning of zero-shot models".
+SHARES = (1.0, 0.5, 0.35)
+"""How far each round goes of its way; further ones as far as the last. At the ends of the second
+and the third the voices were told apart less well, and at that of the second they did not always
+find the end of a reply (CARD.md). Source: Wortsman et al. (2022), "Robust fine-tuning of zero-shot
+models".
 """
 
 

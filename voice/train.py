@@ -23,10 +23,10 @@ from voice.adapter import adapted, write_adapter
 from voice.descent import Course, descend, nats
 from voice.dialogues import DIALOGUES, Dialogue, asked, read_dialogues, shipped_personas
 from voice.graded import Preference, preferences, read_graded
-from voice.preferring import LATER_SHARE, Choice, prefer
+from voice.preferring import SHARES, Choice, prefer
 from voice.tokens import Batch, Spoken, Tokenizer, Tokens, packed
 
-ROUNDS = tuple(Path(__file__).parent / f"graded-{number}.jsonl" for number in (1, 2))
+ROUNDS = tuple(Path(__file__).parent / f"graded-{number}.jsonl" for number in (1, 2, 3))
 """Graded replies that the shipped voices learned from: each round's were drawn from the voices as
 the rounds before had made them."""
 DIALOGUES_IN_ROW = 4
@@ -59,7 +59,7 @@ def main() -> None:
     print(f"held out after: {_mean_loss(model, held_out):.3f}")
     for number, (path, one_round) in enumerate(zip(arguments.graded, choices, strict=True)):
         print(f"{path.name}: {len(one_round)} pairs")
-        prefer(model, one_round, share=LATER_SHARE if number else 1.0)
+        prefer(model, one_round, share=SHARES[min(number, len(SHARES) - 1)])
     write_adapter(model, arguments.out)
     print(arguments.out)
 
