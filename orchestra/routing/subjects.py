@@ -54,7 +54,7 @@ def read_examples(path: Path) -> SubjectExamples:
         SettingsError: the file is missing or not of that shape.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), yaml.CSafeLoader)
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as exc:
         message = f"{path} cannot be read: {exc}"
         raise SettingsError(message) from exc

@@ -104,7 +104,7 @@ async def close() -> None:
     from orchestra.screen import chat, history  # noqa: PLC0415  # see the module's docstring
 
     await history.current().close()
-    chat.FILES.cleanup()
+    chat.UPLOADS.cleanup()
 
 
 def sign_in_is_on() -> bool:

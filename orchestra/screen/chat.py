@@ -36,11 +36,11 @@ log = logging.getLogger(__name__)
 # a name of our own keeps '../' out. And all servers of a checkout share the folder around it, which
 # the first of them to end takes away from the others (chainlit/session.py, chainlit/server.py; to
 # be dropped when Chainlit checks the one and shares no more).
-FILES = tempfile.TemporaryDirectory(prefix="orchestra-files-")
+UPLOADS = tempfile.TemporaryDirectory(prefix="orchestra-files-")
 
 
 def _folder_of(session: BaseSession) -> Path:
-    folder = Path(FILES.name)
+    folder = Path(UPLOADS.name)
     folder.mkdir(exist_ok=True)  # systems tidy up what lay there for days
     return folder / hashlib.sha256(session.id.encode()).hexdigest()[:32]
 
