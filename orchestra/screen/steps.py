@@ -67,8 +67,9 @@ async def show(
             async for event in events:
                 match event:
                     case Seat():
+                        await turn.leave()
                         turn = _Turn(personas, text, event)
-                        await _show_seat(event, turn.parent_id)
+                        await turn.sit(event)
                     case SeatEmpty():
                         await turn.ended_early(BROKE_OFF)
                         await _show_empty(event)
@@ -80,6 +81,8 @@ async def show(
     except Exception:
         await turn.ended_early(BROKE_OFF)
         raise
+    finally:
+        await turn.leave()
 
 
 class _Turn:
@@ -87,24 +90,45 @@ class _Turn:
 
     def __init__(self, personas: Personas, text: str, seat: Seat | None = None) -> None:
         run = cl.context.current_run
-        self.parent_id = run.id if run else None
+        self._seat: StepDict | None = None
+        if seat is not None:
+            # The page asks for a thumb once in a run: each seat is one, for a thumb on each answer.
+            self._seat = _step("on_message", "run", "", run.id if run else None)
+        self._parent_id = self._seat["id"] if self._seat else run.id if run else None
+        self._personas = personas
         self._text = text
-        self._routed = seat is None
-        self._offered = personas if seat is None or seat.task == "decides" else None
-        self._answer = cl.Message("", parent_id=self.parent_id)
+        self._speaks_last = seat is None or seat.task == "decides"
+        self._answer = cl.Message("")
+        self._answer.parent_id = self._parent_id  # what it is made with, Chainlit overwrites
         self._over = False
         self._waiting = ""
         self._sent_at = 0.0
+
+    async def sit(self, seat: Seat) -> None:
+        """Show whose turn it is at a table."""
+        if self._seat is not None:
+            self._seat["end"] = None
+            await _send_step(self._seat)
+        output = f"Turn {seat.number} of {seat.seats} at the round table."
+        name = f"{seat.persona_name} {_SEATS[seat.task]}"
+        await _show_step(name, "tool", "messages-square", output, self._parent_id)
+
+    async def leave(self) -> None:
+        """End the turn at a table, if it is one."""
+        if self._seat is not None and self._seat["end"] is None:
+            self._seat["end"] = utc_now()
+            await context.emitter.update_step(self._seat)
+            await history.current().update_step(self._seat)
 
     async def show(self, event: Event) -> None:
         """Show what happened."""
         match event:
             case Routed():
                 self._answer.author = event.persona_name
-                if self._routed:
-                    await _show_route(event.route, event.persona_name, self.parent_id)
+                if self._seat is None:
+                    await _show_route(event.route, event.persona_name, self._parent_id)
             case Recalled():
-                await _show_recalled(event.memories, self.parent_id)
+                await _show_recalled(event.memories, self._parent_id)
             case Delta():
                 self._waiting += event.text
                 if time.monotonic() - self._sent_at >= STREAM_SECONDS:
@@ -114,7 +138,27 @@ class _Turn:
             case Answered():
                 await self._send_words()
                 self._over = True
-                await _finish(self._answer, event, self._offered, self._text)
+                await self._finish(event)
+
+    async def _finish(self, event: Answered) -> None:
+        answer = self._answer
+        answer.content = event.answer
+        answer.metadata = {
+            "persona": event.persona_id,
+            "domain": event.domain,
+            "revision": event.revision,
+            "memory": event.memory_id,
+            "model": event.model,
+            "asked": self._text,
+        }
+        if self._speaks_last:
+            answer.actions = actions(answer.id, event.persona_id, self._personas, self._text)
+        else:
+            answer.actions = _teaching(answer.id, event.persona_id, self._personas)
+        await answer.send()
+        for note in event.notes:  # no message: the page asks for a thumb below the last one alone
+            await _show_step(note, "tool", "triangle-alert", "", self._parent_id)
+        await history.current().flush()
 
     async def ended_early(self, how: str) -> None:
         """Keep what was said so far, marked; a whole answer stays as it is."""
@@ -152,12 +196,6 @@ async def _show_route(route: Route, name: str, parent_id: str | None) -> None:
     await _show_step(f"{name} on {route.domain}", "tool", "route", output, parent_id)
 
 
-async def _show_seat(seat: Seat, parent_id: str | None) -> None:
-    output = f"Turn {seat.number} of {seat.seats} at the round table."
-    name = f"{seat.persona_name} {_SEATS[seat.task]}"
-    await _show_step(name, "tool", "messages-square", output, parent_id)
-
-
 async def _show_empty(seat: SeatEmpty) -> None:
     said = f"{seat.persona_name} cannot answer, and the others go on. {seat.error}"
     await cl.ErrorMessage(content=said).send()
@@ -185,14 +223,28 @@ async def _show_step(
     Returns:
         The step's id.
     """
+    step = _step(name, kind, output, parent_id)
+    step["metadata"] = {"icon": icon}
+    await _send_step(step)
+    return step["id"]
+
+
+async def _send_step(step: StepDict) -> None:
+    await context.emitter.send_step(step)
+    await history.current().create_step(step)
+
+
+def _step(
+    name: str, kind: Literal["tool", "retrieval", "run"], output: str, parent_id: str | None
+) -> StepDict:
     moment = utc_now()
-    step = StepDict(
+    return StepDict(
         id=str(uuid.uuid4()),
         threadId=context.session.thread_id,
         parentId=parent_id,
         name=name,
         type=kind,
-        metadata={"icon": icon},
+        metadata={},
         input="",
         output=output,
         showInput=False,
@@ -204,27 +256,6 @@ async def _show_step(
         defaultOpen=False,
         autoCollapse=False,
     )
-    await context.emitter.send_step(step)
-    await history.current().create_step(step)
-    return step["id"]
-
-
-async def _finish(answer: cl.Message, event: Answered, offered: Personas | None, text: str) -> None:
-    answer.content = event.answer
-    answer.metadata = {
-        "persona": event.persona_id,
-        "domain": event.domain,
-        "revision": event.revision,
-        "memory": event.memory_id,
-        "model": event.model,
-        "asked": text,
-    }
-    if offered is not None:
-        answer.actions = actions(answer.id, event.persona_id, offered, text)
-    await answer.send()
-    for note in event.notes:
-        await cl.ErrorMessage(content=note).send()
-    await history.current().flush()
 
 
 async def offer_actions(steps: Sequence[StepDict], personas: Personas) -> None:
@@ -274,6 +305,13 @@ def actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> l
         tooltip="A team plans it, does it and has it reviewed, step by step",
         icon="users-round",
     )
+    return [*hand_over, crew, memory, *_teaching(answer_id, persona_id, personas)]
+
+
+def _teaching(answer_id: str, persona_id: str, personas: Personas) -> list[cl.Action]:
+    """Learning from an answer, where the person is an author."""
+    if not cl.user_session.get("may_write"):
+        return []
     teach = cl.Action(
         id=_action_id(answer_id, "teach"),
         name="teach",
@@ -282,7 +320,7 @@ def actions(answer_id: str, persona_id: str, personas: Personas, text: str) -> l
         tooltip=f"Add it to the examples that {personas.get(persona_id).name} talks by",
         icon="graduation-cap",
     )
-    return [*hand_over, crew, memory, *([teach] if cl.user_session.get("may_write") else [])]
+    return [teach]
 
 
 def _action_id(answer_id: str, what: str) -> str:

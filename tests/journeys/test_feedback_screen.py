@@ -57,6 +57,16 @@ def test_a_decision_with_a_thumb_down_is_not_recalled_again(page, product, share
     assert "Half price" in str(shared_model.asked[-1]["messages"][-1])
 
 
+def test_an_answer_that_comes_with_a_note_can_be_rated(page, shared_model):
+    shared_model.always(Reply("Half price for every", ends_with="length"))
+    ask(page, "Which discount would win the heron fair's customers back?")
+    expect(page.get_by_text("reached its limit of length")).to_be_visible()
+    page.locator(".negative-feedback-off").last.click()
+    with page.expect_response("**/feedback"):
+        page.get_by_role("button", name="Send").click()
+    expect(page.locator(".negative-feedback-on")).to_be_visible()
+
+
 def test_the_lab_tells_what_people_liked(page, product, shared_model):
     shared_model.always(Reply("Ask the otters first."))
     ask(page, "How do I sell a raft to an otter?")

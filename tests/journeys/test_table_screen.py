@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 from playwright.sync_api import expect
 
@@ -46,6 +47,8 @@ def test_everybody_speaks_in_turn_and_it_stays_after_a_reload(page, shared_model
         ):
             expect(page.get_by_role("button", name=step)).to_be_visible()
         expect(page.get_by_role("button", name="Ask Karen instead")).to_have_count(1)
+        for place in range(4):
+            expect(spoken(page).nth(place).locator(".positive-feedback-off")).to_be_visible()
         reload(page)
     assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
@@ -56,6 +59,23 @@ def test_the_picker_shows_everybodys_picture(page):
     expect(pictures).to_have_count(3)
     for picture in pictures.all():
         assert picture.evaluate("async (one) => { await one.decode(); return one.naturalWidth }")
+
+
+@ONCE
+def test_what_each_one_said_can_be_rejected(page, product, shared_model):
+    said = {**SAID, "Sophia": "Half of the herons might."}
+    shared_model.choose(saying(said))
+    pick(page, "Round table")
+    send(page, "Should we sell our herons online?")
+    finished(page)
+    expect(page.get_by_role("button", name="Teach this")).to_have_count(4)
+    spoken(page).nth(1).locator(".negative-feedback-off").click()
+    with page.expect_response("**/feedback"):
+        page.get_by_role("button", name="Send").click()
+    expect(spoken(page).nth(1).locator(".negative-feedback-on")).to_be_visible()
+    memories = httpx.get(f"{product.url}/api/v1/memories", timeout=10).json()
+    asked = [one for one in memories if "herons" in one["task"]]
+    assert [one["decision"] for one in asked if one["rejected"]] == [said["Sophia"]]
 
 
 @ONCE
