@@ -292,20 +292,25 @@ async def _as_turn(turn: Awaitable[None]) -> None:
 
 
 async def _show_memory(wanted: str) -> None:
-    panel = cl.CustomElement(name="Memory", props={"search": wanted.strip()}, display="side")
-    await cl.Message("What the personas remember about you: Memory", elements=[panel]).send()
+    props = {"search": wanted.strip()}
+    await _show_panel("Memory", props, "What the personas remember about you: Memory")
 
 
 async def _show_tasks() -> None:
-    panel = cl.CustomElement(name="Tasks", props={}, display="side")
-    await cl.Message("What your crews do and did: Tasks", elements=[panel]).send()
+    await _show_panel("Tasks", {}, "What your crews do and did: Tasks")
 
 
 async def _show_teaching(answer_id: str) -> None:
-    panel = cl.CustomElement(name="Teach", props={"answer": answer_id}, display="side")
-    await cl.Message("An answer to learn from: Teach", elements=[panel]).send()
+    await _show_panel("Teach", {"answer": answer_id}, "An answer to learn from: Teach")
 
 
 async def _show_studio() -> None:
-    panel = cl.CustomElement(name="Studio", props={}, display="side")
-    await cl.Message("Who the personas are: Studio", elements=[panel]).send()
+    await _show_panel("Studio", {}, "Who the personas are: Studio")
+
+
+async def _show_panel(name: str, props: dict[str, Any], words: str) -> None:
+    """Open a panel at the side, in the place of the one before: the page shows all there are."""
+    for element_id in await history.current().drop_panels(cl.context.session.thread_id):
+        await cl.context.emitter.emit("remove_element", {"id": element_id})
+    panel = cl.CustomElement(name=name, props=props, display="side")
+    await cl.Message(words, elements=[panel]).send()

@@ -256,6 +256,23 @@ class History(BaseDataLayer):
         change = elements.delete().where(own)
         await (await _database()).write(lambda connection: connection.execute(change))
 
+    async def drop_panels(self, thread_id: str) -> list[str]:
+        """Delete what a thread shows at the side.
+
+        Returns:
+            The ids of these elements.
+        """
+        await self.flush()
+        query = sa.select(elements).where(elements.c.thread_id == thread_id)
+
+        def drop(connection: sa.Connection) -> list[str]:
+            shown = connection.execute(query).all()
+            panels = [one.id for one in shown if json.loads(one.details)["display"] == "side"]
+            connection.execute(elements.delete().where(elements.c.id.in_(panels)))
+            return panels
+
+        return await (await _database()).write(drop)
+
     # Thumbs
 
     async def upsert_feedback(self, feedback: Feedback) -> str:

@@ -1,5 +1,5 @@
 // Who the personas are: numbers, words, examples; a draft is tried beside the present one, then published.
-import { useEffect, useState } from "react"
+import { useEffect, useRef, useState } from "react"
 import { Button } from "@/components/ui/button"
 import { Input } from "@/components/ui/input"
 import { Label } from "@/components/ui/label"
@@ -24,12 +24,48 @@ const WORDS = {
 const NAMES = { traits: "numbers", domains: "subjects", examples: "examples" }
 const FIELDS = [...Object.keys(WORDS), "traits", "domains", "examples"]
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other)
+
+// A persona as what two authors may touch apart: each text, each number, the subjects, each example.
+const parted = (persona) => {
+  const parts = Object.fromEntries([...Object.keys(WORDS), "domains"].map((field) => [field, persona[field]]))
+  for (const [name, number] of Object.entries(persona.traits)) parts[`number ${name}`] = number
+  const times = {}
+  for (const one of persona.examples) {
+    const asked = one.message.trim()
+    times[asked] = (times[asked] || 0) + 1
+    parts[`example ${asked}${times[asked] > 1 ? ` ${times[asked]}` : ""}`] = one
+  }
+  return parts
+}
+const joined = (persona, parts) => {
+  const of = (kind) => Object.entries(parts).filter(([part, value]) => part.startsWith(`${kind} `) && value !== undefined)
+  return {
+    ...persona,
+    ...Object.fromEntries([...Object.keys(WORDS), "domains"].map((field) => [field, parts[field]])),
+    traits: Object.fromEntries(of("number").map(([part, number]) => [part.slice(7), number])),
+    examples: of("example").map(([, one]) => one),
+  }
+}
 const told = (value) =>
-  typeof value === "string"
-    ? value
-    : Array.isArray(value)
-      ? value.map((one) => (one.message ? `${one.message}\n→ ${one.reply}` : one)).join("\n")
-      : Object.entries(value).map(([name, number]) => `${name} ${number}`).join(", ")
+  value === undefined ? "removed" : Array.isArray(value) ? value.join(", ") : value.reply ?? String(value)
+
+// What is not published outlives the panel: Chainlit builds it anew whenever the connection comes back.
+const KEPT = "orchestra-studio"
+const kept = () => {
+  try {
+    return JSON.parse(window.sessionStorage.getItem(KEPT))
+  } catch {
+    return null
+  }
+}
+const keep = (work) => {
+  try {
+    if (work) window.sessionStorage.setItem(KEPT, JSON.stringify(work))
+    else window.sessionStorage.removeItem(KEPT)
+  } catch {
+    // A browser that keeps nothing still edits.
+  }
+}
 
 const point = (place, share, of) => {
   const angle = (2 * Math.PI * place) / of - Math.PI / 2
@@ -81,6 +117,7 @@ export default function Studio() {
   const [busy, setBusy] = useState("")
   const [problem, setProblem] = useState("")
   const [done, setDone] = useState("")
+  const clashes = useRef(null)
 
   const call = async (path, options) => {
     try {
@@ -95,12 +132,15 @@ export default function Studio() {
   }
   const read = (id) => call(`/api/v1/studio/personas/${id}`)
   const choose = async (id) => {
+    setBusy("read")
     setProblem("")
     setDone("")
     setAnswers(null)
-    setTheirs(null)
     const found = await read(id)
+    setBusy("")
     if (!found.ok) return
+    setTheirs(null)
+    setNote("")
     setBase(found.content)
     setDraft(found.content)
     setTag(found.tag)
@@ -116,7 +156,17 @@ export default function Studio() {
       const stored = await readAll()
       if (!stored.ok) return
       setPersonas(stored.content.personas)
-      choose(stored.content.personas[0].id)
+      const work = kept()
+      if (!work || !stored.content.personas.some((one) => one.id === work.draft.id)) {
+        choose(stored.content.personas[0].id)
+        return
+      }
+      setBase(work.base)
+      setDraft(work.draft)
+      setTag(work.tag)
+      setTheirs(work.theirs)
+      setNote(work.note)
+      setDone("Your changes of before are here; they are not published.")
     }
     load()
   }, [])
@@ -126,6 +176,12 @@ export default function Studio() {
     setDraft((known) => ({ ...known, [field]: value }))
   }
   const changed = base && draft ? FIELDS.filter((field) => !same(base[field], draft[field])) : []
+  useEffect(() => {
+    if (draft) keep(changed.length ? { base, draft, tag, theirs, note } : null)
+  }, [base, draft, tag, theirs, note])
+  useEffect(() => {
+    if (theirs && clashes.current) clashes.current.focus()
+  }, [theirs && theirs.persona])
   const leave = (id) => {
     if (changed.length && !window.confirm(`Leave the changes to ${base.name} unpublished?`)) return
     choose(id)
@@ -204,31 +260,39 @@ export default function Studio() {
   }
   // Somebody else published meanwhile: what only one of us changed is taken, the rest is asked.
   const merge = (now) => {
-    const merged = { ...now.content }
-    const clashes = []
-    for (const field of FIELDS) {
-      if (same(base[field], draft[field]) || same(draft[field], now.content[field])) continue
-      merged[field] = draft[field]
-      if (!same(base[field], now.content[field])) clashes.push(field)
+    const [was, mine, stored] = [base, draft, now.content].map(parted)
+    const parts = { ...stored }
+    const disputed = []
+    for (const part of new Set([...Object.keys(was), ...Object.keys(mine)])) {
+      if (same(was[part], mine[part]) || same(mine[part], stored[part])) continue
+      parts[part] = mine[part]
+      if (!same(was[part], stored[part])) disputed.push(part)
     }
-    setTheirs({ persona: now.content, clashes, mine: draft })
+    setTheirs({ persona: now.content, clashes: disputed, mine: draft })
     setBase(now.content)
     setTag(now.tag)
-    setDraft(merged)
+    setDraft(joined(now.content, parts))
   }
-  const settle = (field, value) => {
-    change(field, value)
-    setTheirs((known) => ({ ...known, clashes: known.clashes.filter((one) => one !== field) }))
+  const settled = (part) => setTheirs((known) => ({ ...known, clashes: known.clashes.filter((one) => one !== part) }))
+  const takeTheirs = (part) => {
+    setDraft((known) => joined(known, { ...parted(known), [part]: parted(theirs.persona)[part] }))
+    settled(part)
+  }
+  const undo = () => {
+    setDraft(base)
+    setTheirs(null)
+    setProblem("")
+    setDone("")
   }
 
   if (!draft) return <section className="orchestra-panel" aria-label="Studio">{problem ? <p role="alert" className="orchestra-failed">{problem}</p> : <p role="status">Loading…</p>}</section>
-  const label = (field) => (WORDS[field] || [NAMES[field]])[0]
+  const label = (field) => (WORDS[field] || [NAMES[field]])[0] || field.replace(/^number /, "").replace(/^example (.*)$/, "Answer to “$1”")
   return (
     <section className="orchestra-panel orchestra-studio" aria-label="Studio" style={{ "--accent-of": draft.accent }}>
-      <fieldset disabled={busy === "publish"}>
+      <fieldset disabled={busy === "publish" || busy === "read"}>
         <div className="orchestra-choices" role="group" aria-label="Who">
           {personas.map((one) => (
-            <Button key={one.id} size="sm" variant={one.id === draft.id ? "secondary" : "ghost"} aria-pressed={one.id === draft.id} onClick={() => leave(one.id)}>
+            <Button key={one.id} size="sm" variant={one.id === draft.id ? "secondary" : "ghost"} aria-pressed={one.id === draft.id} disabled={Boolean(busy)} onClick={() => leave(one.id)}>
               {one.name}
             </Button>
           ))}
@@ -314,36 +378,40 @@ export default function Studio() {
           )}
         </div>
         {theirs && (
-          <div role="alert" className="orchestra-merge">
+          <div role="alert" className="orchestra-merge" ref={clashes} tabIndex={-1}>
             <p>
               <b>Somebody else changed {theirs.persona.name} meanwhile.</b> What only one of you touched is in the draft.
               {theirs.clashes.length ? " For the rest, choose:" : " Look it over and publish again."}
             </p>
-            {theirs.clashes.map((field) => (
-              <div key={field} role="group" aria-label={`Which ${label(field)}`}>
-                <b>{label(field)}</b>
-                <p><small>Theirs: {told(theirs.persona[field])}</small></p>
-                <p><small>Yours: {told(theirs.mine[field])}</small></p>
+            {theirs.clashes.map((part) => (
+              <div key={part} role="group" aria-label={`Which ${label(part)}`}>
+                <b>{label(part)}</b>
+                <p><small>Theirs: {told(parted(theirs.persona)[part])}</small></p>
+                <p><small>Yours: {told(parted(theirs.mine)[part])}</small></p>
                 <div className="orchestra-choices">
-                  <Button size="sm" variant="outline" onClick={() => settle(field, theirs.persona[field])}>Take theirs</Button>
-                  <Button size="sm" variant="outline" onClick={() => settle(field, theirs.mine[field])}>Keep yours</Button>
+                  <Button size="sm" variant="outline" onClick={() => takeTheirs(part)}>Take theirs</Button>
+                  <Button size="sm" variant="outline" onClick={() => settled(part)}>Keep yours</Button>
                 </div>
               </div>
             ))}
           </div>
         )}
-        <div className="orchestra-field">
-          <Label htmlFor="studio-note">What changed, for the history</Label>
-          <Input id="studio-note" value={note} maxLength={200} onChange={(event) => setNote(event.target.value)} />
-        </div>
-        {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
-        {done && <p role="status">{done}</p>}
-        <div className="orchestra-choices orchestra-publish">
-          <Button size="sm" disabled={Boolean(busy) || !changed.length || Boolean(theirs && theirs.clashes.length)} onClick={publish}>
-            {busy === "publish" ? "Publishing …" : `Publish ${draft.name}`}
-          </Button>
-          <Button size="sm" variant="ghost" disabled={Boolean(busy) || !changed.length} onClick={() => setDraft(base)}>Undo all</Button>
-          {changed.length > 0 && <small>Changed: {changed.map(label).join(", ").toLowerCase()}</small>}
+        <div className="orchestra-publish">
+          {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
+          {done && <p role="status">{done}</p>}
+          {changed.length > 0 && (
+            <div className="orchestra-field">
+              <Label htmlFor="studio-note">What changed, for the history</Label>
+              <Input id="studio-note" value={note} maxLength={200} onChange={(event) => setNote(event.target.value)} />
+            </div>
+          )}
+          <div className="orchestra-choices">
+            <Button size="sm" disabled={Boolean(busy) || !changed.length || Boolean(theirs && theirs.clashes.length)} onClick={publish}>
+              {busy === "publish" ? "Publishing …" : `Publish ${draft.name}`}
+            </Button>
+            <Button size="sm" variant="ghost" disabled={Boolean(busy) || !changed.length} onClick={undo}>Undo all</Button>
+            {changed.length > 0 && <small>Changed: {changed.map(label).join(", ").toLowerCase()}</small>}
+          </div>
         </div>
       </fieldset>
     </section>

@@ -11,7 +11,7 @@ from orchestra.personas.files import read_persona
 from orchestra.settings import ROOT
 from orchestra.types.lab import Sample
 from tests.doubles.llm import Reply
-from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, finished, opened, send
+from tests.journeys.browsing import NEEDS_BROWSER, ONCE, SIZES, finished, opened, reload, send
 from tests.unit.test_lab import figures as metrics
 
 pytestmark = [*NEEDS_BROWSER, pytest.mark.timeout(120)]
@@ -175,6 +175,7 @@ def test_a_draft_is_tried_beside_the_present_one_and_published(page, http, share
     panel.get_by_role("button", name="Publish Sophia").click()
     published = panel.get_by_role("status").filter(has_text="Sophia is published")
     expect(published).to_contain_text("The next answers follow.")
+    expect(published).to_be_in_viewport()
     serving = http.get("/api/v1/personas/sophia").json()
     assert (serving["backstory"], serving["traits"]["formality"]) == (secret, 0.05)
     assert http.get("/api/v1/personas/sophia/versions").json()[0]["note"] == "bees"
@@ -226,6 +227,69 @@ def test_two_authors_lose_nothing_of_each_other(page, http):
     expect(panel.get_by_text("Somebody else changed")).to_be_hidden()
     merged, _ = read(http)
     assert (merged["backstory"], merged["voice"], merged["role"]) == (mine, theirs["voice"], role)
+
+
+@ONCE
+def test_authors_of_different_numbers_and_examples_do_not_clash(page, http):
+    panel = studio(page)
+    panel.get_by_role("button", name="Sophia", exact=True).click()
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
+    panel.get_by_label("humor").press("End")
+    panel.get_by_label("openness").press("End")
+    panel.get_by_text("Examples (").click()
+    panel.get_by_label("Sophia answers, 1", exact=True).fill("Count the otters first.")
+    persona, headers = read(http)
+    taught = {"message": "How many gulls are there?", "reply": "Some. Count them at dawn."}
+    traits = {**persona["traits"], "formality": 0.15, "humor": 0.35}
+    theirs = {**persona, "traits": traits, "examples": [*persona["examples"], taught]}
+    assert put(http, theirs, headers).status_code == 200
+    panel.get_by_role("button", name="Publish Sophia").click()
+    clash = panel.get_by_role("group", name="Which humor")
+    expect(clash).to_be_in_viewport()
+    expect(panel.get_by_role("group", name="Which ")).to_have_count(1)
+    expect(clash).to_contain_text("Theirs: 0.35")
+    clash.get_by_role("button", name="Take theirs").click()
+    panel.get_by_role("button", name="Publish Sophia").click()
+    expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
+    merged, _ = read(http)
+    assert merged["traits"] == {**traits, "openness": 1}
+    first, *rest = persona["examples"]
+    mine = {**first, "reply": "Count the otters first."}
+    assert merged["examples"] == [mine, *rest, taught]
+
+
+@ONCE
+def test_what_is_not_published_is_there_again_after_a_reload(page):
+    panel = studio(page)
+    panel.get_by_role("button", name="Karen", exact=True).click()
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Karen")
+    before = panel.get_by_label("Backstory").input_value()
+    panel.get_by_label("Backstory").fill("Sells kites.")
+    panel.get_by_label("What changed").fill("kites")
+    reload(page)
+    expect(panel.get_by_label("Backstory")).to_have_value("Sells kites.")
+    expect(panel.get_by_label("What changed")).to_have_value("kites")
+    expect(panel.get_by_text("they are not published")).to_be_visible()
+    panel.get_by_role("button", name="Undo all").click()
+    expect(panel.get_by_label("Backstory")).to_have_value(before)
+    reload(page)
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Cherry")
+    expect(panel.get_by_text("they are not published")).to_be_hidden()
+
+
+@ONCE
+def test_a_panel_takes_the_place_of_the_one_before(page):
+    studio(page)
+    panel = studio(page)
+    expect(panel).to_have_count(1)
+    send(page, QUESTION)
+    finished(page)
+    page.get_by_role("button", name="Teach this").click()
+    expect(page.get_by_label("Karen answers")).to_be_visible()
+    expect(panel).to_have_count(0)
+    reload(page)
+    expect(page.get_by_label("Karen answers")).to_be_visible()
+    expect(panel).to_have_count(0)
 
 
 @ONCE
