@@ -12,10 +12,11 @@ export default function Blind() {
   const [trial, setTrial] = useState(null)
   const [outcome, setOutcome] = useState(null)
   const [score, setScore] = useState(null)
-  const [done, setDone] = useState(0)
   const [problem, setProblem] = useState("")
   const [busy, setBusy] = useState(false)
   const next = useRef(null)
+  const answer = useRef(null)
+  const further = useRef(false)
   const name = (id) => (personas.find((one) => one.id === id) || { name: id }).name
 
   const call = async (path, body) => {
@@ -25,10 +26,9 @@ export default function Blind() {
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(body),
       }
-      const answer = await fetch(`/api/v1/lab/${path}`, options)
-      const content = await answer.json()
-      if (answer.ok) return content
-      return { problem: content.detail, status: answer.status }
+      const found = await fetch(`/api/v1/lab/${path}`, options)
+      const content = await found.json()
+      return found.ok ? content : { problem: content.detail, status: found.status }
     } catch {
       return { problem: "The server does not answer. Try again in a moment." }
     }
@@ -51,9 +51,17 @@ export default function Blind() {
     load()
     count()
   }, [])
+  // The button that was pressed is gone in the meantime; a keyboard goes on where the page does.
   useEffect(() => {
     if (outcome && next.current) next.current.focus()
   }, [outcome])
+  useEffect(() => {
+    if (further.current && trial && answer.current) answer.current.focus()
+  }, [trial])
+  const goOn = () => {
+    further.current = true
+    return load()
+  }
 
   const guess = async (persona) => {
     setBusy(true)
@@ -62,12 +70,11 @@ export default function Blind() {
       toast.error(found.problem)
       if (STALE.includes(found.status)) {
         count()
-        await load()
+        await goOn()
       }
     } else {
+      await count()
       setOutcome({ ...found, guess: persona })
-      setDone(done + 1)
-      count()
     }
     setBusy(false)
   }
@@ -82,8 +89,10 @@ export default function Blind() {
       {!trial && !problem && <p role="status">Somebody is answering …</p>}
       {trial && (
         <>
-          <p className="orchestra-crew">{trial.question}</p>
-          <blockquote>{trial.text}</blockquote>
+          <div ref={answer} tabIndex={-1}>
+            <p className="orchestra-crew">{trial.question}</p>
+            <blockquote>{trial.text}</blockquote>
+          </div>
           <div className="orchestra-choices" role="group" aria-label="Who wrote this?">
             {personas.map((one) => (
               <Button
@@ -103,8 +112,8 @@ export default function Blind() {
       {outcome && (
         <p role="status">
           {outcome.right ? `Right: ${name(outcome.truth)}. ` : `No, it was ${name(outcome.truth)}. `}
-          {done % SESSION === 0 && `That was a round of ${SESSION}. `}
-          <Button ref={next} size="sm" variant="secondary" onClick={load}>Next</Button>
+          {score && score.guesses > 0 && score.guesses % SESSION === 0 && `That was a round of ${SESSION}. `}
+          <Button ref={next} size="sm" variant="secondary" onClick={goOn}>Next</Button>
         </p>
       )}
       {score && score.guesses > 0 && (

@@ -10,12 +10,13 @@ export default function Compare() {
   const [vote, setVote] = useState(null)
   const [sending, setSending] = useState(false)
 
-  useEffect(() => {
-    if (!props.over) return
+  const readVote = () =>
     fetch(`/api/v1/lab/comparisons/${props.id}`)
       .then((answer) => (answer.ok ? answer.json() : null))
       .then((found) => found && setVote(found.vote))
       .catch(() => {})
+  useEffect(() => {
+    if (props.over) readVote()
   }, [props.over])
 
   const choose = async (best) => {
@@ -27,7 +28,10 @@ export default function Compare() {
         body: JSON.stringify({ best }),
       })
       if (answer.ok) setVote(best)
-      else toast.error((await answer.json()).detail)
+      else {
+        toast.error((await answer.json()).detail)
+        await readVote() // it may have been given in another tab
+      }
     } catch {
       toast.error("The server does not answer. Try again in a moment.")
     } finally {
@@ -48,7 +52,7 @@ export default function Compare() {
     <section className="orchestra-compare" aria-label={`Answers to: ${props.question}`}>
       <div className="orchestra-columns">
         {labelled.map((one) => (
-          <article key={one.key} style={{ "--accent-of": one.accent }} aria-busy={one.seconds === null && !one.error}>
+          <article key={one.key} aria-label={one.label} style={{ "--accent-of": one.accent }} aria-busy={one.seconds === null && !one.error}>
             <header>
               <img src={`/avatars/${one.persona}`} alt="" width="28" height="28" />
               <div>
@@ -73,6 +77,7 @@ export default function Compare() {
                 variant={vote === one.key ? "secondary" : "outline"}
                 disabled={closed || !answered.includes(columns.find((other) => other.key === one.key))}
                 aria-pressed={vote === one.key}
+                aria-label={`Best: ${one.label}`}
                 onClick={() => choose(one.key)}
               >
                 Best

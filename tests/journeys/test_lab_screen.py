@@ -130,4 +130,5 @@ def test_the_page_learns_who_wrote_it_after_the_guess_alone(page, product, share
     expect(page.locator(".orchestra-blind summary")).to_contain_text(f"of {before + 1} right")
     page.keyboard.press("Enter")
     expect(page.get_by_text(f"Right: {writer}.")).to_be_hidden()
+    expect(page.locator(".orchestra-blind > div[tabindex]")).to_be_focused()
     expect(shown).to_be_visible()

@@ -71,6 +71,15 @@ async def test_the_first_guess_counts(three):
     assert (await three.score("anna")).guesses == 1
 
 
+async def test_two_testers_at_once_count_each_for_themselves(three):
+    trials = await asyncio.gather(three.next("anna"), three.next("ben"))
+    guesses = zip(("anna", "ben"), trials, strict=True)
+    await asyncio.gather(*(three.guess(who, trial.id, "karen") for who, trial in guesses))
+    for who in ("anna", "ben"):
+        assert (await three.score(who)).guesses == 1
+    assert (await three.score()).guesses == 2
+
+
 async def test_what_cannot_be_guessed_is_told(three):
     trial = await three.next("anna")
     with pytest.raises(LabNotFoundError):
