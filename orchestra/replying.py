@@ -81,7 +81,8 @@ class Replies:
         without a word of that: an error is no part of what was said.
 
         Args:
-            turn: What is to be answered; `colleagues` may be asked where the model can be told so.
+            turn: What is to be answered. The model chooses whom of the `colleagues` to ask where it
+                can be told so; else one is asked whom the message wants to be asked.
             user_id: Whose memories a colleague recalls.
             said: Filled in; `said.text` is the reply once it has ended.
 
@@ -89,24 +90,35 @@ class Replies:
             LLMError: the model did not answer.
             StorageError: a colleague's memories could not be read.
         """
+        wished = None
         if not self._composer.lets_ask:
-            turn = replace(turn, colleagues=())
+            wished = wish_in(turn.text, turn.colleagues)
+            text = wished.text if wished else turn.text
+            turn = replace(turn, colleagues=(), text=text)
         draft = _Draft(turn)
         async with aclosing(self._begun(draft, said)) as pieces:
             async for piece in pieces:
                 yield piece
-        if draft.asked is None:
+        asked = draft.asked or wished
+        if asked is None:
             return
-        async with aclosing(self._aside(draft, draft.asked, user_id)) as happened:
+        if draft.asked is None:
+            draft.text = said.text.rstrip()
+        async with aclosing(self._aside(draft, asked, user_id)) as happened:
             async for one in happened:
                 yield one
+        said.text = draft.text + draft.quoted
+        said.usage = said.usage.plus(draft.answer.usage)
+        if draft.asked is None:
+            said.text = said.text.rstrip()
+            return
         rest = Reply()
-        async with aclosing(self._spoken(_rest(draft, draft.asked), rest)) as pieces:
+        async with aclosing(self._spoken(_rest(draft, asked), rest)) as pieces:
             async for piece in pieces:
                 yield piece
-        said.text = draft.text + draft.quoted + rest.text
+        said.text += rest.text
         said.ended, said.finished = rest.ended, rest.finished
-        said.usage = said.usage.plus(draft.answer.usage).plus(rest.usage)
+        said.usage = said.usage.plus(rest.usage)
 
     async def _begun(self, draft: _Draft, said: Reply) -> AsyncGenerator[str, None]:
         """The reply, or its beginning with the question to a colleague."""
@@ -164,6 +176,8 @@ class Replies:
             colleagues=(),
             briefing=f"{draft.turn.persona.name} asks you, in the middle of an answer.",
         )
+        if not self._composer.lets_ask:  # it would repeat what it is shown of others
+            theirs = replace(theirs, history=(), briefing="")
         async with aclosing(self._spoken(theirs, draft.answer)) as pieces:
             async for piece in pieces:
                 yield piece
@@ -195,6 +209,26 @@ def question_in(text: str, colleagues: Sequence[Persona]) -> Question | None:
     if found is None:
         return None
     return Question(by_name[found[1].lower()], found[2].strip(), found.end())
+
+
+def wish_in(text: str, colleagues: Sequence[Persona]) -> Question | None:
+    """The colleague whom a message wants to be asked, and the message without that wish."""
+    by_name = {one.name.lower(): one for one in colleagues}
+    names = "|".join(re.escape(name) for name in sorted(by_name, key=len, reverse=True))
+    found = names and re.search(
+        rf"\b(?:ask|consult|check with|hear from|(what (?:does|would|will)))\s+({names})\b(?!['’])",
+        text,
+        re.IGNORECASE,
+    )
+    if not found:
+        return None
+    persona = by_name[found[2].lower()]
+    if found[1]:  # 'What would Sophia say of it?'
+        return Question(persona, f"{text[: found.start()]}what do you{text[found.end() :]}", 0)
+    begin = re.search(r"[^.!?]*$", text[: found.start()])
+    end = re.search(r"[.!?]|$", text[found.end() :])
+    rest = text[: begin.start() if begin else 0] + text[found.end() + (end.end() if end else 0) :]
+    return Question(persona, rest.strip() or text, 0)
 
 
 def _rest(draft: _Draft, asked: Question) -> Turn:

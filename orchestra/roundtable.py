@@ -29,6 +29,15 @@ class _Place:
     task: SeatTask
 
 
+@dataclass(frozen=True)
+class _Said:
+    name: str
+    words: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {shorten(self.words, _QUOTED)}"
+
+
 class RoundTable:
     """Lets everybody answer one message, each hearing those before."""
 
@@ -49,15 +58,15 @@ class RoundTable:
         Raises:
             MessageError: the message is empty or too long.
             PersonaError: no personas could be read.
-            LLMError: the decision could not be made, or nobody answered at all.
+            LLMError: the decision could not be made.
             StorageError: memories could not be read.
         """
         personas = await self._conversation.personas()
         places = list(_places(personas))
-        said: dict[str, str] = {}
+        said: list[_Said] = []
         for number, place in enumerate(places, 1):
             persona, task = place.persona, place.task
-            if task == "replies" and not set(said) - {persona.name}:
+            if task == "replies" and all(one.name == persona.name for one in said):
                 continue  # there is nobody to reply to
             turn = message.model_copy(
                 update={
@@ -79,7 +88,7 @@ class RoundTable:
                     yield first
                     async for event in events:
                         if isinstance(event, Answered):
-                            said[persona.name] = event.answer
+                            said.append(_Said(persona.name, event.answer))
                         yield event
             except LLMError as exc:
                 if task == "decides":
@@ -98,20 +107,24 @@ def _places(personas: Personas) -> Iterator[_Place]:
     yield _Place(decides, "decides")
 
 
-def _briefing(place: _Place, said: dict[str, str]) -> str:
-    """What somebody is told of the table, with what the others said."""
-    others = {name: text for name, text in said.items() if name != place.persona.name}
-    quotes = "\n".join(f"{name}: {shorten(text, _QUOTED)}" for name, text in others.items())
+def _briefing(place: _Place, said: Sequence[_Said]) -> str:
+    """What somebody is told of the table, with what everybody said."""
     if place.task == "opens":
         return "Say how this looks from your side. Others answer after you."
+    others = [one for one in said if one.name != place.persona.name]
+    own = [one for one in said if one.name == place.persona.name]
+    names = list(dict.fromkeys(one.name for one in others))
     wish = {
         "answers": "Agree or disagree by name, and add what is missing; do not repeat it.",
         "replies": "Reply in two or three sentences: what changes in your view, and what does not?",
         "decides": (
-            f"You decide. Then say who owns what, a line for each: {_listed([*others, 'you'])}."
+            f"You decide. Then say who owns what, a line for each: {_listed([*names, 'you'])}."
         ),
     }[place.task]
-    return f"The others said:\n{quotes or '(nothing)'}\n{wish}"
+    heard = ["The others said:", *(map(str, others) if others else ["(nothing)"])]
+    if own:
+        heard = ["You said:", *(shorten(one.words, _QUOTED) for one in own), *heard]
+    return "\n".join([*heard, wish])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from orchestra.errors import LLMRefusedError, MessageError
-from orchestra.replying import question_in
+from orchestra.prompts.compose import SmallComposer
+from orchestra.replying import question_in, wish_in
 from orchestra.types.conversation import (
     Answered,
     Consulted,
@@ -56,7 +57,8 @@ async def test_everybody_speaks_in_turn_and_the_owner_of_general_decides(house, 
 
 
 async def test_each_hears_those_before_and_the_decision_names_who_can_own_what(house, model):
-    model.choose(saying(SAID))
+    turns = iter([SAID["Karen"], SAID["Sophia"], "Fine, half then.", SAID["Cherry"]])
+    model.choose(lambda _: Reply(next(turns)))
     await held(house)
     opens, answers, replies, decides = map(told, model.asked)
     assert "Others answer after you" in opens
@@ -64,8 +66,24 @@ async def test_each_hears_those_before_and_the_decision_names_who_can_own_what(h
     assert f"(Karen answered:) {SAID['Karen']}" in answers
     assert f"The others said:\nKaren: {SAID['Karen']}\nAgree or disagree by name" in answers
     assert f"(Sophia answered:) {SAID['Sophia']}" in replies
-    assert "Karen: Yes, buyers ask me for it.\nSophia: Half of them might." in decides
+    assert f"You said:\n{SAID['Karen']}\nThe others said:\nSophia: {SAID['Sophia']}" in replies
+    heard = [f"Karen: {SAID['Karen']}", f"Sophia: {SAID['Sophia']}", "Karen: Fine, half then."]
+    assert "\n".join(heard) in decides
     assert "who owns what, a line for each: Karen, Sophia and you" in decides
+
+
+async def test_whoever_decides_does_so_alone_where_nobody_else_can_answer(house, model):
+    def choose(body):
+        return Reply("Go.") if speaker_of(body) == "Cherry" else Reply(status=400)
+
+    model.choose(choose)
+    events = await held(house)
+    assert [event.persona_name for event in events if isinstance(event, SeatEmpty)] == [
+        "Karen",
+        "Sophia",
+    ]
+    assert "The others said:\n(nothing)" in told(model.asked[-1])
+    assert [event.answer for event in events if isinstance(event, Answered)] == ["Go."]
 
 
 async def test_a_table_is_remembered_by_each_and_the_conversation_goes_on_from_it(house, model):
@@ -185,6 +203,33 @@ async def test_a_colleague_that_fails_is_told_to_the_reader_and_to_no_memory(hou
     assert memory.decision == events[-1].answer
 
 
+def small(house, monkeypatch):
+    """Make prompts as for the embedded model, which cannot be told to ask."""
+    monkeypatch.setattr(house.conversation._replies, "_composer", SmallComposer({}))
+
+
+async def test_for_a_small_model_whom_the_message_wants_is_asked(house, model, monkeypatch):
+    small(house, monkeypatch)
+    model.choose(saying({"Karen": "Yes, loudly.", "Sophia": "Some:\nthree surveys."}))
+    events = await turn_with(house, text=f"{QUESTION} Ask Sophia whether there is evidence.")
+    assert events[-1].answer == "Yes, loudly.\n\n> **Sophia:** Some:\n> three surveys."
+    (consulted,) = [event for event in events if isinstance(event, Consulted)]
+    assert (consulted.persona_id, consulted.answer) == ("sophia", "Some:\nthree surveys.")
+    assert len(model.asked) == 2
+    model.asked.clear()
+    await turn_with(house, text=f"{QUESTION} Sophia thinks so.")
+    assert len(model.asked) == 1
+
+
+async def test_for_a_small_model_a_colleague_that_fails_is_told(house, model, monkeypatch):
+    small(house, monkeypatch)
+    model.choose(saying({"Karen": "Yes, loudly."}, failing="Sophia"))
+    events = await turn_with(house, text=f"{QUESTION} What would Sophia say?")
+    assert events[-1].answer == "Yes, loudly."
+    (note,) = events[-1].notes
+    assert note.startswith("Sophia was asked and did not answer.")
+
+
 async def test_programs_with_a_form_of_their_own_get_no_questions_in_between(house, model):
     await turn_with(house, instructions="Answer as JSON.")
     assert "you may ask one of them" not in told(model.asked[-1])
@@ -193,7 +238,7 @@ async def test_programs_with_a_form_of_their_own_get_no_questions_in_between(hou
 
 
 async def turn_with(house, **fields):
-    message = Message(text=QUESTION, persona_id="karen", **fields)
+    message = Message(**{"text": QUESTION, "persona_id": "karen", **fields})
     return [event async for event in house.conversation.answer(message)]
 
 
@@ -214,3 +259,24 @@ async def test_what_counts_as_a_question_to_a_colleague(house, text, asked):
     personas = await house.roster.current()
     found = question_in(text, (personas.get("sophia"),))
     assert (found and found.text) == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "question"),
+    [
+        ("Should we? Ask Sophia whether there is evidence.", "Should we?"),
+        ("Should we? Please check with Sophia! It is late.", "Should we? It is late."),
+        ("should we, and what does sophia say", "should we, and what do you say"),
+        ("What would Sophia say of it?", "what do you say of it?"),
+        ("Ask Sophia whether it is so.", "Ask Sophia whether it is so."),
+        ("Ask Sophia's team.", None),
+        ("Write to Sophia that we come.", None),
+        ("Ask Karen.", None),
+        ("Task Sophia with it.", None),
+    ],
+)
+async def test_what_counts_as_a_wish_to_hear_a_colleague(house, text, question):
+    personas = await house.roster.current()
+    found = wish_in(text, (personas.get("sophia"),))
+    assert (found and found.text) == question
+    assert wish_in(text, ()) is None
