@@ -48,6 +48,14 @@ forgotten = sa.Table(
 )
 """Memories whose vector still has to be removed."""
 
+merged_memories = sa.Table(
+    "merged_memories",
+    tables,
+    sa.Column("id", sa.String(36), primary_key=True),
+    sa.Column("kept_id", sa.String(36), nullable=False, index=True),
+)
+"""Memories that a newer one took the place of: answers still name them by the old id."""
+
 lessons = sa.Table(
     "lessons",
     tables,

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from orchestra.database import Database
 from orchestra.memory.ranking import MOST_TERMS, Numbers
-from orchestra.tables import forgotten, memories
+from orchestra.tables import feedbacks, forgotten, memories, merged_memories
 from orchestra.types.conversation import Memory
 from orchestra.types.memory import Outline, Owner, Record, Version
 
@@ -145,6 +145,9 @@ class MemoryRecords:
                 if rows:
                     connection.execute(memories.delete().where(these))
                     connection.execute(self._insert(forgotten), rows)
+                for some in _parts([row["id"] for row in rows]):
+                    places = merged_memories.c.kept_id.in_(some)
+                    connection.execute(merged_memories.delete().where(places))
                 for row in rows:
                     gone.setdefault(row["persona_id"], []).append(row["id"])
             return gone
@@ -152,7 +155,7 @@ class MemoryRecords:
         return await self._database.write(delete)
 
     async def merge(self, kept_id: str, older_id: str) -> None:
-        """Let a memory take the place of an older one that says the same."""
+        """Let a memory take the place of an older one that says the same, for thumbs as well."""
         older_query = sa.select(memories).where(memories.c.id == older_id)
 
         def replace(connection: sa.Connection) -> None:
@@ -167,6 +170,14 @@ class MemoryRecords:
             connection.execute(memories.delete().where(memories.c.id == older_id))
             gone = {"id": older_id, "persona_id": older.persona_id}
             connection.execute(self._insert(forgotten), gone)
+            place = {"id": older_id, "kept_id": kept_id}
+            connection.execute(self._insert(merged_memories), place)
+            for table, column in (
+                (merged_memories, merged_memories.c.kept_id),
+                (feedbacks, feedbacks.c.memory_id),
+            ):
+                moved = table.update().where(column == older_id).values({column: kept_id})
+                connection.execute(moved)
 
         await self._database.write(replace)
 
@@ -229,8 +240,16 @@ class MemoryRecords:
 
 
 def rejection(user_id: str, memory_id: str, *, rejected: bool) -> sa.Update:
-    """The statement that keeps a person's memory from being recalled, or lets it be again."""
-    own = (memories.c.user_id == user_id) & (memories.c.id == memory_id)
+    """The statement that keeps a person's memory from being recalled, or lets it be again.
+
+    Args:
+        user_id: Whose.
+        memory_id: Of the memory, or of one whose place it took.
+        rejected: Whether it is to be kept back.
+    """
+    kept = sa.select(merged_memories.c.kept_id).where(merged_memories.c.id == memory_id)
+    this = (memories.c.id == memory_id) | (memories.c.id == kept.scalar_subquery())
+    own = (memories.c.user_id == user_id) & this
     return memories.update().where(own).values(rejected=rejected)
 
 

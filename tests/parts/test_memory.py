@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import sqlalchemy as sa
 
-from orchestra.database import Database
+from orchestra.database import Database, now
 from orchestra.errors import MemoryNotFoundError, StorageError
 from orchestra.memory.records import MemoryRecords, rejection
 from orchestra.memory.vectors import VectorStore
 from orchestra.salvage import damage_of, salvage
+from orchestra.tables import feedbacks, merged_memories
 from orchestra.types.memory import Owner
 from tests.parts.conftest import keeping, record
 
@@ -129,6 +130,30 @@ async def test_a_rejection_survives_a_merge(keeper):
     (kept,) = await keeper.newest("anna")
     assert (kept.times, kept.rejected) == (2, True)
     assert await found(keeper, "when do we ship?") == []
+
+
+async def test_a_thumb_on_an_older_answer_means_the_memory_that_took_its_place(keeper):
+    database = keeper._records._database
+    earlier = []
+    for number, task in enumerate(("ship on Friday, please!", "ship on Friday please?")):
+        await keep(keeper, record(task, message_id=str(number)))
+        (newest,) = await keeper.newest("anna")
+        earlier.append(newest)
+        thumb = {"step_id": newest.id, "memory_id": newest.id, "value": 0, "created_at": now()}
+        row = feedbacks.insert().values(id=newest.id, **thumb)
+        await database.write(lambda connection, row=row: connection.execute(row))
+    await keep(keeper, record("Ship on Friday, please.", message_id="2"))
+    (kept,) = await keeper.newest("anna")
+    assert kept.times == 3
+    thumbs = await database.fetch(sa.select(feedbacks.c.memory_id))
+    assert [one.memory_id for one in thumbs] == [kept.id, kept.id]
+    for one in earlier:
+        await reject(keeper, one)
+        assert await found(keeper, "when do we ship?") == []
+        await reject(keeper, one, rejected=False)
+        assert await found(keeper, "when do we ship?") == [kept.task]
+    assert await keeper.forget("anna", ids=[kept.id]) == 1
+    assert await database.fetch(sa.select(merged_memories)) == []
 
 
 async def test_pinning_what_is_not_yours_is_refused(keeper):

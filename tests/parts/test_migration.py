@@ -27,6 +27,7 @@ from orchestra.tables import (
     lab_comparisons,
     lab_trials,
     lessons,
+    merged_memories,
     people,
     steps,
     tables,
@@ -73,6 +74,7 @@ async def full(tmp_path):
             "created_at": now(), "domain": "sales", "revision": "r", "memory_id": "m",
             "answer_id": "s",
         },
+        merged_memories: {"id": "older", "kept_id": "m"},
         tasks: {
             "id": "k", "user_id": "anna", "status": "completed", "request_key": None,
             "task": json.dumps({"description": odd}), "created_at": now(), "finished_at": now(),
