@@ -50,7 +50,7 @@ log = logging.getLogger(__name__)
 
 @asynccontextmanager
 async def open_orchestra(
-    settings: Settings, *, in_advance: bool = True
+    settings: Settings, *, in_advance: bool = True, serving: bool = True
 ) -> AsyncIterator[Orchestra]:
     """Open every part in order of use; close them in reverse.
 
@@ -60,6 +60,7 @@ async def open_orchestra(
     Args:
         settings: What to open.
         in_advance: Whether to load that; without, it is loaded when something needs it.
+        serving: Whether it stays: personas are then kept fresh, and their edits examined.
 
     Raises:
         OrchestraError: a part cannot be opened; the message says which, and what to do.
@@ -126,10 +127,16 @@ async def open_orchestra(
             ),
         )
         if in_advance:
-            orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
-            stack.push_async_callback(_stop, orchestra.warming)
+            _load(orchestra, router, composer, stack)
+        if serving:
             await _keep_personas(orchestra, examiner, stack)
         yield orchestra
+
+
+def _load(orchestra: Orchestra, router: Router, composer: Composer, stack: AsyncExitStack) -> None:
+    """Begin to load what takes seconds."""
+    orchestra.warming = asyncio.create_task(_warm_up(orchestra, router, composer))
+    stack.push_async_callback(_stop, orchestra.warming)
 
 
 async def _keep_personas(

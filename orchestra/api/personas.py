@@ -121,9 +121,12 @@ async def reload_personas(house: House, admin: Admin) -> list[dict[str, Any]]:
 async def show_persona(
     persona_id: str, house: House, caller: CallerOf, response: Response
 ) -> Persona:
-    """One persona, whole; its revision is the ETag."""
-    del caller  # only has to be somebody
-    return _tagged((await house.conversation.personas()).get(persona_id), response)
+    """One persona, whole; its revision is the ETag.
+
+    As it serves; for an administrator, who may be about to change it, as it is in the store.
+    """
+    personas = await (house.roster.reload() if caller.is_admin else house.conversation.personas())
+    return _tagged(personas.get(persona_id), response)
 
 
 @router.put("/api/v1/personas/{persona_id}", dependencies=[Change])

@@ -52,7 +52,7 @@ def with_house(
         logging.getLogger("orchestra").setLevel(logging.WARNING)
 
     async def opened() -> None:
-        async with open_orchestra(settings, in_advance=warm) as house:
+        async with open_orchestra(settings, in_advance=warm, serving=False) as house:
             if warm:
                 await house.warm()
             await run(house)

@@ -45,13 +45,7 @@ def run(
     from orchestra.lab.questions import QUESTIONS, TALK
     from orchestra.lab.report import as_json as dumped
 
-    texts = QUESTIONS
-    if questions is not None:
-        texts = tuple(dict.fromkeys(line["text"] for line in json_lines(questions, "text")))
-    if not texts:
-        message = f"{questions} holds no questions."
-        raise EvaluationError(message)
-
+    texts = QUESTIONS if questions is None else _questions(questions)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
@@ -62,12 +56,17 @@ def run(
         personas = _chosen(await house.roster.current(), persona)
         plan = Plan(personas, texts, TALK if talk else ())
         check_plan(plan)
-        samples = await _asked(house, plan, out, concurrency)
-        metrics = await _reported(house, personas, samples, out)
+        samples, missing = await _asked(house, plan, out, concurrency)
+        try:
+            metrics = await _reported(house, plan, samples, out, missing)
+        except EvaluationError as exc:
+            raise (missing or exc) from exc
         if as_json:
             print(dumped(metrics, indent=None))
         else:
             _print_metrics(metrics, out)
+        if missing is not None:
+            raise missing
 
     # What is measured is what the store has, edits that a gate holds back included: the next
     # baseline is made here, of another model too.
@@ -107,6 +106,22 @@ def feedback(as_json: AsJson = False) -> None:
     with_house(read)
 
 
+def _questions(path: Path) -> tuple[str, ...]:
+    """The questions of a file, each once.
+
+    Raises:
+        EvaluationError: there are none, or one has no words.
+    """
+    texts = tuple(dict.fromkeys(line["text"] for line in json_lines(path, "text")))
+    if not texts:
+        message = f"{path} holds no questions."
+        raise EvaluationError(message)
+    if not all(text.strip() for text in texts):
+        message = f"{path} holds a question without words. Write it, or take its line out."
+        raise EvaluationError(message)
+    return texts
+
+
 def _chosen(personas: Personas, wanted: Sequence[str] | None) -> Personas:
     """The personas, or those of them that were named.
 
@@ -119,11 +134,16 @@ def _chosen(personas: Personas, wanted: Sequence[str] | None) -> Personas:
     return personas.model_copy(update={"members": members})
 
 
-async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> list[Sample]:
-    """All replies of a plan; each is on disk as soon as it came.
+async def _asked(
+    house: Orchestra, plan: Plan, out: Path, concurrency: int
+) -> tuple[list[Sample], EvaluationError | None]:
+    """The replies of a plan; each is on disk as soon as it came.
+
+    Returns:
+        What came, and the error that tells what did not.
 
     Raises:
-        EvaluationError: the folder cannot be written, or some replies did not come.
+        EvaluationError: the folder cannot be written.
     """
     from orchestra.lab.asking import asked, still_wanted
     from orchestra.lab.kept import REPLIES, read_replies
@@ -131,6 +151,7 @@ async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> l
     path = out / REPLIES
     done, missing = still_wanted(plan, read_replies(path), house.lab.interviewer.model)
     came: list[Sample] = []
+    problem = None
     print(f"{len(missing)} replies to ask for, {len(done)} are there.", file=sys.stderr)
     try:
         with path.open("a", encoding="utf-8") as file:
@@ -145,13 +166,19 @@ async def _asked(house: Orchestra, plan: Plan, out: Path, concurrency: int) -> l
     except OSError as exc:
         message = f"{out} cannot be written: {exc}"
         raise EvaluationError(message) from exc
-    return [*done, *came]
+    except EvaluationError as exc:
+        problem = exc
+    return [*done, *came], problem
 
 
 async def _reported(
-    house: Orchestra, personas: Personas, samples: Sequence[Sample], out: Path
+    house: Orchestra,
+    plan: Plan,
+    samples: Sequence[Sample],
+    out: Path,
+    missing: EvaluationError | None,
 ) -> Metrics:
-    """The figures of a run, written down with their report.
+    """The figures of a run, written down with their report; they say what is missing.
 
     Raises:
         EvaluationError: there are too few replies, or the folder cannot be written.
@@ -160,7 +187,11 @@ async def _reported(
     from orchestra.lab.kept import METRICS
     from orchestra.lab.report import as_json, report
 
+    personas = plan.personas
     metrics = await figures(personas, samples, house.embedder, house.lab.interviewer.model)
+    if missing is not None:
+        note = f"Of the {metrics.questions} questions that everybody answered. {missing}"
+        metrics = metrics.model_copy(update={"notes": (*metrics.notes, note)})
     try:
         (out / METRICS).write_text(as_json(metrics), encoding="utf-8")
         (out / _REPORT).write_text(report(metrics, samples, personas), encoding="utf-8")

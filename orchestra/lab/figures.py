@@ -135,7 +135,8 @@ def _reckoned(run: _Run) -> Metrics:
     clean = hygiene([*firsts, *run.of("again")], run.personas)
     apart = _separation(run)
     without_phrases, fitting = hard.accuracy(), share(known, texts.questions)
-    bars = bars_of(accuracy, p, without_phrases, fitting, control)
+    each = [told.accuracy_of(place) for place in range(len(ids))]
+    bars = bars_of(accuracy, p, each, without_phrases, fitting, control)
     in_character = character.accuracy() if character is not None else None
     by_persona = {
         one.id: [run.plain[sample.reply] for sample in firsts if sample.persona_id == one.id]

@@ -16,6 +16,8 @@ from orchestra.errors import EvaluationError
 from orchestra.types.lab import Drop, Gate, Interval, Metrics
 
 _WRONG = 0.05
+_LEAST_PART = 0.8
+"""Of the questions, where some were never answered: an outage says nothing of an edit."""
 _LIKE_EXAMPLES = "sounds like its examples"
 _STRENGTH = "strength of its manner"
 _LEAST_DROP = 0.05
@@ -74,6 +76,12 @@ def _check_questions(baseline: Metrics, now: Metrics, *, in_part: bool) -> None:
     """
     before, after = set(baseline.asked), set(now.asked)
     if in_part and after <= before:
+        if len(after) < _LEAST_PART * len(before):
+            message = (
+                f"{len(after)} of the baseline's {len(before)} questions were answered by "
+                f"everybody; the gate needs {_LEAST_PART:.0%} of them."
+            )
+            raise EvaluationError(message)
         return
     if (before, baseline.questions) != (after, now.questions):
         message = (

@@ -22,18 +22,18 @@ _GREETING = re.compile(
     r"(?: (?:there|again|all|everyone|team|friend|folks))?\W*",
     re.IGNORECASE,
 )
+_REST_OF_CLAUSE = r"(?:(?! (?:and|but|so)\b)[^,;:.!?…])*"
 _SELF = re.compile(
-    rf"{_BEFORE}(?:my name is|as an? (?:\w+ )?(?:ai|assistant|persona)|"
-    r"i(?: am|['’]m) (?:an? |the |your )(?:\w+ ){0,3}"
+    rf"{_BEFORE}(?:my name is|(?:as|i(?: am|['’]m)) (?:an? |the |your )(?:\w+ ){{0,3}}"
     r"(?:ai|assistant|persona|strategist|researcher|orchestrator|seller|salesperson|marketer))"
-    rf"{_AFTER}",
+    rf"{_AFTER}{_REST_OF_CLAUSE}",
     re.IGNORECASE,
 )
 _PAST = re.compile(
     rf"{_BEFORE}(?:"
     r"i(?: have|['’]ve)? (?:once(?! more)|used to|spent|grew up|worked|learned|sold|ran)|"
     r"(?:in|during|over|after|from|with) (?:all )?my (?:\w+[ -]){0,2}(?:years?|decades?|career))"
-    rf"{_AFTER}",
+    rf"{_AFTER}{_REST_OF_CLAUSE}",
     re.IGNORECASE,
 )
 """Somebody tells of a life, and the testers may have read whose."""
@@ -62,16 +62,23 @@ _SET_PHRASE_TIMES = 3
 
 
 def redacted(reply: str, personas: Personas) -> str:
-    """A reply without greetings, names, roles and sentences about itself; never empty."""
-    giving_away = _names_and_roles(personas)
+    """A reply without greetings, names, roles and sentences about itself; never empty.
+
+    Where every sentence is one of these, they lose what gives away alone.
+    """
+    given_away = (_SELF, _PAST, _names_and_roles(personas))
     rest = _GREETING.sub("", reply.strip())
     kept = [
         sentence
         for sentence in _SENTENCE.findall(rest)
-        if not any(one.search(sentence) for one in (_SELF, _PAST, giving_away))
+        if not any(one.search(sentence) for one in given_away)
     ]
     text = "".join(kept).strip()
-    return text or giving_away.sub("…", rest).strip() or "…"
+    if not text:
+        for one in given_away:
+            rest = one.sub("…", rest)
+        text = rest.strip()
+    return text or "…"
 
 
 def _names_and_roles(personas: Personas) -> re.Pattern[str]:

@@ -68,8 +68,9 @@ def _sections(metrics: Metrics, samples: Sequence[Sample], personas: Personas) -
     yield (
         "<h2>Traits: as set, and as heard</h2><p>Left to right: what the author set. Bottom to "
         "top: what the replies show by their words and punctuation, in standard deviations from "
-        "the mean of all replies. Where points rise, readers hear what was set.</p>"
+        "the mean of all replies. Where points rise, the text shows what was set.</p>"
     ) + _figure("traits", _traits(metrics, personas), "Configured and expressed traits")
+    yield _orders_table(metrics)
     yield _persona_table(metrics)
     yield _hygiene_table(metrics)
     yield _examples(samples, personas)
@@ -205,9 +206,19 @@ def _figure(name: str, figure: go.Figure, description: str) -> str:
     )
 
 
+def _orders_table(metrics: Metrics) -> str:
+    heads = ("", "pairs set apart", "in the order that was set", "of these, beyond chance")
+    rows = [
+        (trait, str(one.pairs), str(one.in_order), str(one.certain))
+        for trait, one in metrics.trait_readback.items()
+    ]
+    return _table(heads, rows)
+
+
 def _persona_table(metrics: Metrics) -> str:
     heads = (
         "",
+        "revision",
         "told right",
         "like its examples",
         "strength",
@@ -224,6 +235,7 @@ def _persona_table(metrics: Metrics) -> str:
         rows.append(
             (
                 one.name,
+                one.revision,
                 _interval(one.attribution),
                 _interval(one.on_character),
                 "not measured" if one.strength is None else f"{one.strength.value:.2f}",

@@ -88,7 +88,7 @@ class Editor:
         """
         async with self._change("replace", persona.id, author, note) as change:
             change.personas.get(persona.id)
-            _check_expected(persona.id, expected, change.before)
+            await self._check_expected(persona.id, expected, change.before)
             await self._put(persona, change)
         return change.after.get(persona.id)
 
@@ -122,7 +122,7 @@ class Editor:
         """
         async with self._change("remove", persona_id, author) as change:
             name = change.personas.get(persona_id).name
-            _check_expected(persona_id, expected, change.before)
+            await self._check_expected(persona_id, expected, change.before)
             if len(change.personas.members) == 1:
                 message = f"{name} is the last one: somebody has to answer."
                 raise PersonaConflictError(message)
@@ -142,10 +142,25 @@ class Editor:
         """
         note = f"back to version {version}"
         async with self._change("rollback", persona_id, author, note) as change:
-            _check_expected(persona_id, expected, change.before)
+            await self._check_expected(persona_id, expected, change.before)
             persona = await self._history.version(persona_id, version)
             await self._put(persona, change)
         return change.after.get(persona_id)
+
+    async def _check_expected(self, persona_id: str, expected: str, before: Persona | None) -> None:
+        """Refuse to change what is not as it was expected.
+
+        Raises:
+            PersonaChangedError: it is not.
+        """
+        found = before.revision if before else "gone"
+        if expected in {ANY, found}:
+            return
+        why = f"you expected revision {expected}, it is {found}"
+        serving = (await self._roster.current()).find(persona_id)
+        if serving is not None and serving.revision == expected:
+            why = f"{why}; the one you expected serves, as {found} has not passed the gate"
+        raise PersonaChangedError(persona_id, why)
 
     @asynccontextmanager
     async def _change(
@@ -206,9 +221,3 @@ class Editor:
             await self._history.note(act)
         except StorageError:
             log.exception("It is not in the audit log: %s", act)
-
-
-def _check_expected(persona_id: str, expected: str, before: Persona | None) -> None:
-    found = before.revision if before else "gone"
-    if expected not in {ANY, found}:
-        raise PersonaChangedError(persona_id, f"you expected revision {expected}, it is {found}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import subprocess
@@ -19,13 +20,13 @@ pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture
-def lab(model, example_vectors, tmp_path):
-    """Run `orchestra lab …` on the scripted model."""
+def orchestra(model, example_vectors, tmp_path):
+    """Run `orchestra …` on the scripted model."""
     seed_cache(example_vectors, tmp_path / "data")
 
     def run(*arguments, **environment):
         return subprocess.run(
-            [sys.executable, "-m", "orchestra", "lab", *arguments],
+            [sys.executable, "-m", "orchestra", *arguments],
             env={
                 **clean_env(),
                 "ORCHESTRA_DATA_DIR": str(tmp_path / "data"),
@@ -42,6 +43,12 @@ def lab(model, example_vectors, tmp_path):
         )
 
     return run
+
+
+@pytest.fixture
+def lab(orchestra):
+    """Run `orchestra lab …`, likewise."""
+    return functools.partial(orchestra, "lab")
 
 
 def test_a_run_is_reported_in_full_and_goes_on_where_it_stopped(lab, model, tmp_path):
@@ -114,6 +121,29 @@ def test_a_run_measures_what_the_store_has_whatever_the_gate_holds_back(lab, mod
     assert not (tmp_path / "data" / "gate.json").exists()
 
 
+def test_a_command_examines_nobody(lab, model, orchestra, tmp_path):
+    people = shutil.copytree(ROOT / "personas_seed", tmp_path / "people")
+    lines = [json.dumps({"text": one}) for one in QUESTIONS[:5]]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    model.choose(speaking(own_manner, seed=1))
+    made = lab("run", "--questions", "questions.jsonl", "--no-talk", "--out", "good")
+    assert made.returncode in {0, 1}, made.stderr
+    karen = people / "karen.md"
+    text = karen.read_text(encoding="utf-8").replace("# Backstory\n", "# Backstory\nBorn at sea. ")
+    karen.write_text(text, encoding="utf-8")
+    model.asked.clear()
+    asked = orchestra(
+        "ask",
+        "Is the sea blue?",
+        "--persona",
+        "sophia",
+        ORCHESTRA_PERSONAS_DIR=str(people),
+        ORCHESTRA_GATE_BASELINE=str(tmp_path / "good"),
+    )
+    assert asked.returncode == 0, asked.stderr
+    assert len(model.asked) == 1
+
+
 def test_what_no_figures_could_be_made_of_is_refused_before_anybody_is_asked(lab, model, tmp_path):
     lines = [json.dumps({"text": one}) for one in (*QUESTIONS[:4], QUESTIONS[0])]
     (tmp_path / "few.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -131,6 +161,32 @@ def test_a_file_without_questions_is_an_error(lab, tmp_path):
     done = lab("run", "--questions", "none.jsonl", "--out", "report")
     assert done.returncode == 1
     assert "none.jsonl holds no questions" in done.stderr
+
+
+def test_a_question_without_words_is_an_error(lab, tmp_path):
+    (tmp_path / "blank.jsonl").write_text('{"text": "Why?"}\n{"text": " "}\n', encoding="utf-8")
+    done = lab("run", "--questions", "blank.jsonl", "--out", "report")
+    assert done.returncode == 1
+    assert "blank.jsonl holds a question without words" in done.stderr
+
+
+def test_a_question_that_is_never_answered_is_left_out_and_told(lab, model, tmp_path):
+    answer = speaking(own_manner, seed=1)
+
+    def choose(body):
+        return Reply(status=400) if QUESTIONS[2] in str(body) else answer(body)
+
+    model.choose(choose)
+    lines = [json.dumps({"text": one}) for one in QUESTIONS[:6]]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    done = lab("run", "--questions", "questions.jsonl", "--no-talk", "--json", "--out", "report")
+    assert done.returncode == 1
+    assert "9 of 54 replies did not come" in done.stderr
+    found = json.loads(done.stdout)
+    assert found["asked"] == list(QUESTIONS[:2] + QUESTIONS[3:6])
+    told = "Of the 5 questions that everybody answered. 9 of 54 replies did not come"
+    assert any(note.startswith(told) for note in found["notes"])
+    assert told in (tmp_path / "report" / "report.html").read_text("utf-8")
 
 
 def test_a_folder_with_something_else_in_it_is_an_error_and_stays_as_it_is(lab, model, tmp_path):

@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from orchestra.cli.notion import _at_the_gate
-from orchestra.errors import SettingsError
+from orchestra.errors import PersonaChangedError, SettingsError
 from orchestra.lab.figures import figures
 from orchestra.lab.kept import METRICS, REPLIES
 from orchestra.lab.questions import QUESTIONS
@@ -119,6 +119,9 @@ async def test_an_edit_that_made_somebody_bland_is_held_back_and_says_why(
     async with open_house(personas_dir=people, gate_baseline=good) as house:  # after a restart
         assert (await house.roster.current()).revision == before.revision
         assert "held back" in house.roster.status().problems[0]
+        serving = (await house.roster.current()).get("karen")
+        with pytest.raises(PersonaChangedError, match=r"serves, as \w+ has not passed the gate"):
+            await house.editor.replace(serving, serving.revision, "anna")
         taught = await house.editor.teach(
             "karen", Example(message="Why?", reply="Because!"), "anna"
         )
@@ -184,13 +187,28 @@ async def test_a_question_that_is_always_refused_is_left_out_in_the_end(
         assert len(model.asked) - len(refused) == 2 * 23  # what was answered is not asked again
 
 
-async def test_an_examination_that_never_comes_to_anything_rests(open_house, model, people, good):
+@pytest.mark.parametrize(
+    ("answered", "why"),
+    [
+        (0, "0 questions were answered by everybody"),
+        (6, "6 of the baseline's 24 questions were answered by everybody"),
+    ],
+)
+async def test_an_examination_that_never_comes_to_anything_rests(
+    open_house, model, people, good, answered, why
+):
+    answer = speaking(own_manner, seed=2)
+
+    def choose(body):
+        heard = any(question in str(body) for question in QUESTIONS[:answered])
+        return answer(body) if heard else Reply(status=400)
+
     async with open_house(personas_dir=people, gate_baseline=good) as house:
         before = await house.roster.current()
-        model.choose(lambda _body: Reply(status=400))
+        model.choose(choose)
         edit(people, "She once sold a lighthouse.")
         serving, _ = await until(lambda one, _: "could not be examined" in str(one.problems), house)
-        assert "0 questions were answered by everybody" in serving.problems[0]
+        assert why in serving.problems[0]
         assert serving.revision == before.revision
         asked = len(model.asked)
         await house.roster.reload()

@@ -16,6 +16,7 @@ from orchestra.lab.gate import gate, told
 from orchestra.lab.questions import QUESTIONS, TALK
 from orchestra.lab.redaction import hard_masked, redacted
 from orchestra.lab.report import as_json
+from orchestra.lab.verdict import bars_of
 from orchestra.types.lab import Bar, Hygiene, Interval, Metrics, PersonaFigures, Sample
 from orchestra.types.persona import Example, Personas
 
@@ -37,6 +38,10 @@ def said(reply, question="How are we doing?", **more):
         ("Ask Cleo for the figures. Then decide.", "Then decide."),
         ("Highly unlikely. Wait.", "Highly unlikely. Wait."),
         ("Ben", "…"),
+        ("I once closed a deal in a lift, so call them today!", "…, so call them today!"),
+        ("As an AI, I would call them.", "…, I would call them."),
+        ("As your strategist I would wait. Then act.", "Then act."),
+        ("I'm a researcher by trade and would count first.", "… and would count first."),
     ],
 )
 def test_what_gives_a_writer_away_is_taken_out(trio, reply, left):
@@ -69,6 +74,28 @@ def hive(make_persona):
 )
 def test_parts_of_roles_marked_names_and_life_stories_are_taken_out(hive, reply, left):
     assert redacted(reply, hive) == left
+
+
+def test_two_of_many_who_are_alike_are_not_distinct():
+    """Three who are told right always and twins told right half of the time: 80 % in the mean."""
+    sure = [Interval(value=1.0, low=0.9, high=1.0)] * 3
+    twin = Interval(value=0.5, low=0.35, high=0.65)
+    good, nobody = Interval(value=0.8, low=0.75, high=0.85), Interval(value=0.2, low=0.1, high=0.3)
+    alike = bars_of(good, 0.002, [*sure, twin, twin], good, good, nobody)
+    assert [bar.name for bar in alike if not bar.passed] == [
+        "Each one told right, the least of them"
+    ]
+    assert all(bar.passed for bar in bars_of(good, 0.002, sure, good, good, nobody))
+
+
+def test_of_two_the_words_alone_must_tell_more_than_a_coin_does():
+    sure = [Interval(value=0.9, low=0.8, high=1.0)] * 2
+    good, barely = sure[0], Interval(value=0.6, low=0.48, high=0.72)
+    nobody = Interval(value=0.3, low=0.2, high=0.4)
+    found = bars_of(good, 0.002, sure, barely, good, nobody)
+    assert [bar.needed for bar in found if not bar.passed] == [
+        "at least 60 %, the interval above the 50 % of guessing"
+    ]
 
 
 def test_the_hard_mask_leaves_words_alone():
