@@ -2,8 +2,8 @@
 
 A line of `graded-*.jsonl` holds a message, four replies to it of one persona's voice as it was
 then, and a grade for each: 0 nonsense, 1 a sentence that does not follow, 2 usable, 3 as a sensible
-colleague would have said it. Manner was not graded: a judge taught on the dialogues says which of
-the replies sounds more like their persona by choice of words alone.
+colleague would have said it. Manner was not graded: a judge says which of the replies sounds more
+like their persona by choice of words alone.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 
 from orchestra.lab.features import Floats
@@ -29,13 +30,28 @@ Grade = Literal[0, 1, 2, 3]
 USABLE = 2
 _WORTH = (0.0, 1.0, 3.0, 4.0)
 """Of a grade: between what is of no use and what is, the step is largest."""
-_MANNER = 1.2
-"""Worth of a reply that its persona alone would word so."""
 _CLEAR = 1.0
 """How much more a reply must be worth to be preferred."""
 _MOST_PAIRS = 3
 """Of one message and persona."""
 _OPENING_WORDS = 5
+_FOLDS = 8
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What makes a pair."""
+
+    manner: float
+    """Worth of a reply that its persona alone would word so."""
+    slack: float = 1.0
+    """How much less its persona's the better reply may be, 0 to 1."""
+    least: float = 0.0
+    """How sure it must be that the better reply is its persona's, 0 to 1."""
+
+
+_SENSIBLE = _Rule(manner=1.2)
+_FAITHFUL = _Rule(manner=2.0, slack=0.05, least=0.5)
 
 
 @dataclass(frozen=True)
@@ -93,18 +109,55 @@ def preferences(graded: Sequence[Graded], dialogues: Sequence[Dialogue]) -> list
         graded: What was graded.
         dialogues: What the voices were taught with, and the judge of manner is.
     """
-    judge = _Judge(dialogues)
-    return [
-        Preference(*(Dialogue(one.persona, "Q", one.message, one.replies[n]) for n in pair))
-        for one in graded
-        for pair in _pairs(one, judge)
-    ]
+    judge = _judge()
+    judge.fit([_masked(one.reply) for one in dialogues], [one.persona_id for one in dialogues])
+    whose = list(judge.classes_)
+    told = judge.predict_proba([_masked(reply) for one in graded for reply in one.replies])
+    return list(_preferences(graded, told, whose, _SENSIBLE))
 
 
-def _pairs(one: Graded, judge: _Judge) -> Iterator[tuple[int, int]]:
+def faithful_preferences(graded: Sequence[Graded]) -> list[Preference]:
+    """Likewise, but the better reply is also no less its persona's than the worse one.
+
+    Told by a judge that was taught on the replies to other messages: what tells the personas apart
+    by now, and not what did in the dialogues.
+
+    Args:
+        graded: What was graded: replies to eight messages or more, of all personas.
+    """
+    texts = [_masked(reply) for one in graded for reply in one.replies]
+    writers = np.array([one.persona for one in graded for _ in one.replies])
+    messages = [one.message for one in graded for _ in one.replies]
+    told = cross_val_predict(
+        _judge(),
+        texts,
+        writers,
+        groups=messages,
+        cv=GroupKFold(_FOLDS),
+        method="predict_proba",
+    )
+    return list(_preferences(graded, told, sorted(set(writers)), _FAITHFUL))
+
+
+def _preferences(
+    graded: Sequence[Graded], told: Floats, whose: Sequence[str], rule: _Rule
+) -> Iterator[Preference]:
+    """Pairs of what was graded; `told` has a row for each reply, a column for each of `whose`."""
+    start = 0
+    for one in graded:
+        own = told[start : start + len(one.replies), whose.index(one.persona)]
+        start += len(one.replies)
+        for pair in _pairs(one, own, rule):
+            yield Preference(
+                *(Dialogue(one.persona, "Q", one.message, one.replies[n]) for n in pair)
+            )
+
+
+def _pairs(one: Graded, own: Floats, rule: _Rule) -> Iterator[tuple[int, int]]:
     """The clearest first; none is worse than two others, or better than three."""
-    manner = judge.share(one.persona, one.replies)
-    worth = [_WORTH[grade] + _MANNER * own for grade, own in zip(one.grades, manner, strict=True)]
+    worth = [
+        _WORTH[grade] + rule.manner * sure for grade, sure in zip(one.grades, own, strict=True)
+    ]
     ordered = sorted(
         permutations(range(len(worth)), 2),
         key=lambda pair: worth[pair[0]] - worth[pair[1]],
@@ -116,6 +169,8 @@ def _pairs(one: Graded, judge: _Judge) -> Iterator[tuple[int, int]]:
         of_use = one.grades[better] >= USABLE
         if (
             worth[better] - worth[worse] < _CLEAR
+            or one.grades[better] < one.grades[worse]
+            or own[better] < max(rule.least, own[worse] - rule.slack)
             or used[worse]
             or used[better] > 1
             or (not of_use and (found or same_grade))  # of what is of no use, one pair is enough
@@ -128,22 +183,10 @@ def _pairs(one: Graded, judge: _Judge) -> Iterator[tuple[int, int]]:
             return
 
 
-class _Judge:
+def _judge() -> Pipeline:
     """Tells personas apart by their words, as the lab does behind its hard mask, but simpler."""
-
-    def __init__(self, dialogues: Sequence[Dialogue]) -> None:
-        words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
-        self._judge: Pipeline = make_pipeline(words, LogisticRegression(C=10, max_iter=500))
-        self._judge.fit(
-            [_masked(one.reply) for one in dialogues], [one.persona_id for one in dialogues]
-        )
-
-    def share(self, persona_id: str, replies: Sequence[str]) -> Floats:
-        """How sure it is that replies are this persona's, each from 0 to 1."""
-        told = self._judge.predict_proba([_masked(one) for one in replies])
-        whose: list[str] = list(self._judge.classes_)
-        own: Floats = np.asarray(told[:, whose.index(persona_id)], dtype=float)
-        return own
+    words = TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True)
+    return make_pipeline(words, LogisticRegression(C=10, max_iter=500))
 
 
 def _masked(text: str) -> str:

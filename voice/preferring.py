@@ -25,12 +25,6 @@ LIKELIHOOD = 0.1
 PAIRS_IN_ROW = 2
 EPOCHS = 2
 SEED = 3
-SHARES = (1.0, 0.5, 0.35)
-"""How far each round goes of its way; further ones as far as the last. At the ends of the second
-and the third the voices were told apart less well, and at that of the second they did not always
-find the end of a reply (CARD.md). Source: Wortsman et al. (2022), "Robust fine-tuning of zero-shot
-models".
-"""
 
 
 @dataclass(frozen=True)
@@ -42,19 +36,20 @@ class Choice:
     worse: Tokens
 
 
-def prefer(
-    model: PeftModel, choices: Sequence[Choice], epochs: int = EPOCHS, share: float = 1.0
-) -> None:
-    """Train an adapted model on pairs, telling how it goes.
+def prefer(model: PeftModel, choices: Sequence[Choice], epochs: int = EPOCHS) -> list[torch.Tensor]:
+    """Find the way to a model that prefers the better replies, telling how it goes.
 
     Args:
-        model: The adapted model; it must not go too far from what it is now.
+        model: The adapted model; it stays where it is.
         choices: The pairs.
         epochs: How often each is gone through.
-        share: How far it goes of the way there, 0..1.
+
+    Returns:
+        What would change in each trained weight; `go` takes the model a part of this way.
     """
     before = _likelihoods_before(model, choices)
-    weights = [(one, one.detach().clone()) for one in model.parameters() if one.requires_grad]
+    weights = _trained(model)
+    began = [weight.detach().clone() for weight in weights]
     steps = [rows for epoch in range(epochs) for rows in _steps(choices, SEED + epoch)]
 
     def loss_of(rows: Sequence[Sequence[Choice]]) -> tuple[torch.Tensor, float]:
@@ -67,9 +62,28 @@ def prefer(
 
     course = Course(len(steps), peak_rate=1e-4, warm_up_steps=8, last_rate=0.1, decay=0)
     descend(model, course, steps, loss_of, "of pairs preferred rightly")
-    with torch.no_grad():
-        for weight, was in weights:
-            weight.copy_(torch.lerp(was, weight, share))
+    way = [weight.detach() - start for weight, start in zip(weights, began, strict=True)]
+    go(model, way, -1)
+    return way
+
+
+@torch.no_grad()
+def go(model: PeftModel, way: Sequence[torch.Tensor], share: float) -> None:
+    """Take a model a part of a way.
+
+    Source: Ilharco et al. (2023), "Editing Models with Task Arithmetic".
+
+    Args:
+        model: The adapted model.
+        way: As `prefer` returns it; it may have begun elsewhere.
+        share: How far of it; negative: back.
+    """
+    for weight, change in zip(_trained(model), way, strict=True):
+        weight.add_(change, alpha=share)
+
+
+def _trained(model: PeftModel) -> list[torch.nn.Parameter]:
+    return [one for one in model.parameters() if one.requires_grad]
 
 
 def _steps(choices: Sequence[Choice], seed: int) -> Iterator[list[list[Choice]]]:

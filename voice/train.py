@@ -13,6 +13,7 @@ import asyncio
 import math
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -22,13 +23,51 @@ from orchestra.llm.embedded import packaged_weights
 from voice.adapter import adapted, write_adapter
 from voice.descent import Course, descend, nats
 from voice.dialogues import DIALOGUES, Dialogue, asked, read_dialogues, shipped_personas
-from voice.graded import Preference, preferences, read_graded
-from voice.preferring import SHARES, Choice, prefer
+from voice.graded import Preference, faithful_preferences, preferences, read_graded
+from voice.preferring import Choice, go, prefer
 from voice.tokens import Batch, Spoken, Tokenizer, Tokens, packed
 
-ROUNDS = tuple(Path(__file__).parent / f"graded-{number}.jsonl" for number in (1, 2, 3))
-"""Graded replies that the shipped voices learned from: each round's were drawn from the voices as
-the rounds before had made them."""
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Round:
+    """Graded replies to learn from, drawn from the voices as the rounds before had made them."""
+
+    graded: tuple[Path, ...]
+    onward: float = 1.0
+    """How far of its way the voices went from which the next round was drawn."""
+    kept: float = 1.0
+    """How far of its way they go in the end."""
+    faithful: bool = False
+    """Whether a reply of more sense is preferred only where it is no less its persona's."""
+
+    @property
+    def name(self) -> str:
+        """Its files."""
+        return ", ".join(path.name for path in self.graded)
+
+    def pairs(self, dialogues: Sequence[Dialogue]) -> list[Preference]:
+        """What is preferred to what.
+
+        Raises:
+            ValueError: a line of a file is none.
+        """
+        files = [read_graded(path) for path in self.graded]
+        if self.faithful:
+            return [pair for graded in files for pair in faithful_preferences(graded)]
+        return [pair for graded in files for pair in preferences(graded, dialogues)]
+
+
+ROUNDS = (
+    Round((FOLDER / "graded-1.jsonl",)),
+    Round((FOLDER / "graded-2.jsonl",), onward=0.5, kept=0.5),
+    Round((FOLDER / "graded-3.jsonl",), onward=0.35, kept=0.5),
+    Round((FOLDER / "graded-4.jsonl", FOLDER / "graded-3.jsonl"), kept=0.75, faithful=True),
+)
+"""What the shipped voices learned from. Going on to the ends, the second and the third made the
+personas more alike, and at that of the second they did not always find the end of a reply; the
+fourth sets them apart again (CARD.md)."""
 DIALOGUES_IN_ROW = 4
 """Three rows, one per persona, make a step."""
 HELD_OUT = 0.04
@@ -41,25 +80,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--out", type=Path, required=True, help="where the adapter is written")
     parser.add_argument("--dialogues", type=Path, default=DIALOGUES)
-    parser.add_argument("--graded", type=Path, nargs="*", default=ROUNDS, help="rounds, in order")
+    parser.add_argument(
+        "--graded", type=Path, nargs="*", help="other rounds, a file each, in order"
+    )
     parser.add_argument("--epochs", type=float, default=1.0, help="times through the dialogues")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(SEED)
     dialogues = read_dialogues(arguments.dialogues)
-    rounds = [preferences(read_graded(path), dialogues) for path in arguments.graded]
-    for path, pairs in zip(arguments.graded, rounds, strict=True):
-        if not pairs:
-            parser.error(f"{path.name}: no reply in it is clearly better than another")
-    taught, held_out, choices = asyncio.run(_tokens(dialogues, rounds))
+    others = arguments.graded
+    rounds = ROUNDS if others is None else tuple(Round((path,)) for path in others)
+    pairs = [one.pairs(dialogues) for one in rounds]
+    for one, found in zip(rounds, pairs, strict=True):
+        if not found:
+            parser.error(f"{one.name}: no reply in it is clearly better than another")
+    taught, held_out, choices = asyncio.run(_tokens(dialogues, pairs))
     print(f"{len(taught)} dialogues, {len(held_out)} held out")
     model = adapted(packaged_weights())
     train(model, taught, held_out, arguments.epochs)
     print(f"held out after: {_mean_loss(model, held_out):.3f}")
-    for number, (path, one_round) in enumerate(zip(arguments.graded, choices, strict=True)):
-        print(f"{path.name}: {len(one_round)} pairs")
-        prefer(model, one_round, share=SHARES[min(number, len(SHARES) - 1)])
+    ways = []
+    for one, these in zip(rounds, choices, strict=True):
+        print(f"{one.name}: {len(these)} pairs")
+        ways.append(prefer(model, these))
+        go(model, ways[-1], one.onward)
+    for one, way in zip(rounds, ways, strict=True):
+        go(model, way, one.kept - one.onward)
     write_adapter(model, arguments.out)
     print(arguments.out)
 

@@ -11,9 +11,10 @@ from orchestra.lab.questions import QUESTIONS
 from orchestra.lab.questions import TALK as LAB_TALK
 from voice import train
 from voice.dialogues import DIALOGUES, read_dialogues
-from voice.graded import Graded, preferences, read_graded
-from voice.preferring import Choice, likelihoods, prefer
+from voice.graded import Graded, faithful_preferences, preferences, read_graded
+from voice.preferring import Choice, go, likelihoods, prefer
 from voice.tokens import Tokens, packed
+from voice.train import FOLDER, Round
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_the_better_reply_becomes_likelier_than_the_worse(capsys):
         Choice(who, Tokens((0,), (1,), (2, 3)), Tokens((0,), (1,), (4, 5)))
         for who in ("cherry", "sophia", "karen")
     ]
-    prefer(model, choices, epochs=20)
+    go(model, prefer(model, choices, epochs=20), 1)
     assert model.likelihood(better) - model.likelihood(worse) > before
     assert "step 20 of 20: 0.950 of pairs preferred rightly" in capsys.readouterr().out
 
@@ -151,8 +152,49 @@ def test_half_of_the_way_is_half_of_the_way():
         Choice(who, Tokens((0,), (1,), (2, 3)), Tokens((0,), (1,), (4, 5)))
         for who in ("cherry", "sophia", "karen")
     ]
-    whole, half = Tiny(), Tiny()
-    prefer(whole, choices)
-    prefer(half, choices, share=0.5)
-    assert whole.table.abs().sum() > 0
-    assert torch.allclose(half.table, whole.table / 2)
+    model = Tiny()
+    way = prefer(model, choices)
+    assert model.table.abs().sum() == 0
+    (change,) = way
+    assert change.abs().sum() > 0
+    go(model, way, 0.5)
+    assert torch.allclose(model.table, change / 2)
+    go(model, way, -0.5)
+    assert torch.allclose(model.table, torch.zeros(8, 8))
+
+
+def test_the_faithful_pairs_are_of_more_sense_and_no_less_the_personas_own():
+    """Of two sensible replies of each, one is in its own words, and one in those of everybody."""
+    own = {"cherry": "decide choose cut plan", "sophia": "count test measure data"}
+    own["karen"] = "call lunch chat smile"
+    graded = []
+    for number in range(16):
+        for who, words in own.items():
+            said = (f"{words} for a start", "look at it for a start", f"{words} but oddly")
+            replies = tuple(f"now then so yes well {text} {number}" for text in said)
+            graded.append(Graded(who, f"Message {number}?", replies, (2, 2, 0)))
+    found = faithful_preferences(graded)
+    assert len(found) == 2 * len(graded)
+    for one in found:
+        assert f"{own[one.persona_id]} for a start" in one.better.reply
+
+
+def test_a_round_learns_from_all_its_files(tmp_path):
+    first, second = (tmp_path / name for name in ("first.jsonl", "second.jsonl"))
+    lines = (FOLDER / "graded-4.jsonl").read_text("utf-8").splitlines()
+    first.write_text("\n".join(lines[:60]), encoding="utf-8")
+    second.write_text("\n".join(lines[60:120]), encoding="utf-8")
+    both = Round((first, second), faithful=True).pairs(())
+    assert {one.better.message for one in both} > {json.loads(lines[0])["message"]}
+    each = [Round((path,), faithful=True).pairs(()) for path in (first, second)]
+    assert both == [*each[0], *each[1]]
+    assert len(each[1]) > 60
+    first.write_text("{}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"first\.jsonl, line 1: persona"):
+        Round((first,)).pairs(())
+
+
+def test_every_round_is_of_files_that_are_there():
+    assert {path for one in train.ROUNDS for path in one.graded} == set(
+        FOLDER.glob("graded-*.jsonl")
+    )
