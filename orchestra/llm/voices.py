@@ -35,6 +35,11 @@ _COARSE = re.compile(
     r"nigg\w*|faggot\w*|retard\w*|porn\w*)\b",
     re.IGNORECASE,
 )
+_PROMISE = re.compile(
+    r"\b(?:i['’]ll|i will|i can|i['’]d|let me) (?:tell|answer|find)\b(?! you[!:,])", re.IGNORECASE
+)
+"""Puts the answer off to another time, which does not come. Source: of 20 such replies raters found
+3 of use, of 700 others two in three (adapter/CARD.md)."""
 _SENTENCE_END = re.compile(
     # Not the number of a list's entry, nor these abbreviations.
     r"(?<!^\d)(?<!\n\d)(?<!\n\d\d)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)[.!?…][\"'”’)]*(?=\s|$)"
@@ -275,12 +280,13 @@ class _Draft(Reply):
 
 
 def defect(text: str, guard: Guard) -> str | None:
-    """Name what is wrong with a reply: empty, loop, name, coarse or off topic; None if nothing."""
+    """Name what is wrong with a reply; None if nothing."""
     if not text.strip():
         return "empty"
     if loops(text):
         return "loop"
-    for name, pattern in (("name", _names(guard)), ("coarse", _COARSE)):
+    wrong = (("name", _names(guard)), ("coarse", _COARSE), ("promise", _PROMISE))
+    for name, pattern in wrong:
         if pattern is not None and pattern.search(text):
             return name
     asked = _stems(guard.question)

@@ -27,6 +27,10 @@ ASKED = Guard(question="How do I raise prices?", forbidden_names=("Sophia", "Che
         ("A cocktail has its price.", None),
         ("I like turtles.", "off topic"),
         ("What would you do about them?", "off topic"),
+        ("Ask what they pay, and I'll tell you about prices!", "promise"),
+        ("Let me find your price.", "promise"),
+        ("Let me tell you! Prices rise in spring.", None),
+        ("Tell them the price, and find out why.", None),
     ],
 )
 def test_a_reply_gone_wrong_is_named(reply, wrong):
