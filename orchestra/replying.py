@@ -22,12 +22,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Question:
-    """What a reply asks a colleague."""
+    """What a reply, or a message, asks a colleague."""
 
     persona: Persona
     text: str
-    end: int
-    """Where its line ends in the reply."""
+    end: int = 0
+    """Where its line ends in the reply, if it stands in one."""
 
 
 @dataclass
@@ -90,35 +90,50 @@ class Replies:
             LLMError: the model did not answer.
             StorageError: a colleague's memories could not be read.
         """
-        wished = None
-        if not self._composer.lets_ask:
-            wished = wish_in(turn.text, turn.colleagues)
-            text = wished.text if wished else turn.text
-            turn = replace(turn, colleagues=(), text=text)
+        way = self._by_choice if self._composer.lets_ask else self._by_wish
+        async with aclosing(way(turn, user_id, said)) as happened:
+            async for one in happened:
+                yield one
+
+    async def _by_choice(
+        self, turn: Turn, user_id: str, said: Reply
+    ) -> AsyncGenerator[str | Consulted, None]:
+        """A reply that may ask somebody in its middle."""
         draft = _Draft(turn)
         async with aclosing(self._begun(draft, said)) as pieces:
             async for piece in pieces:
                 yield piece
-        asked = draft.asked or wished
-        if asked is None:
-            return
         if draft.asked is None:
-            draft.text = said.text.rstrip()
-        async with aclosing(self._aside(draft, asked, user_id)) as happened:
+            return
+        async with aclosing(self._aside(draft, draft.asked, user_id)) as happened:
             async for one in happened:
                 yield one
-        said.text = draft.text + draft.quoted
-        said.usage = said.usage.plus(draft.answer.usage)
-        if draft.asked is None:
-            said.text = said.text.rstrip()
-            return
         rest = Reply()
-        async with aclosing(self._spoken(_rest(draft, asked), rest)) as pieces:
+        async with aclosing(self._spoken(_rest(draft, draft.asked), rest)) as pieces:
             async for piece in pieces:
                 yield piece
-        said.text += rest.text
+        said.text = draft.text + draft.quoted + rest.text
         said.ended, said.finished = rest.ended, rest.finished
-        said.usage = said.usage.plus(rest.usage)
+        said.usage = said.usage.plus(draft.answer.usage).plus(rest.usage)
+
+    async def _by_wish(
+        self, turn: Turn, user_id: str, said: Reply
+    ) -> AsyncGenerator[str | Consulted, None]:
+        """A reply, and behind it what somebody says whom the message wants to be asked."""
+        wish = wish_in(turn.text, turn.colleagues)
+        text = wish.text if wish else turn.text
+        draft = _Draft(replace(turn, colleagues=(), text=text))
+        async with aclosing(self._spoken(draft.turn, said)) as pieces:
+            async for piece in pieces:
+                yield piece
+        if wish is None:
+            return
+        draft.text = said.text.rstrip()
+        async with aclosing(self._aside(draft, wish, user_id)) as happened:
+            async for one in happened:
+                yield one
+        said.text = (draft.text + draft.quoted).rstrip()
+        said.usage = said.usage.plus(draft.answer.usage)
 
     async def _begun(self, draft: _Draft, said: Reply) -> AsyncGenerator[str, None]:
         """The reply, or its beginning with the question to a colleague."""
@@ -212,23 +227,24 @@ def question_in(text: str, colleagues: Sequence[Persona]) -> Question | None:
 
 
 def wish_in(text: str, colleagues: Sequence[Persona]) -> Question | None:
-    """The colleague whom a message wants to be asked, and the message without that wish."""
+    """The colleague whom a message wants to be asked, and the message without these words.
+
+    'Should we? Ask Sophia whether it pays.' is 'Should we? whether it pays.' to both.
+    """
     by_name = {one.name.lower(): one for one in colleagues}
     names = "|".join(re.escape(name) for name in sorted(by_name, key=len, reverse=True))
     found = names and re.search(
-        rf"\b(?:ask|consult|check with|hear from|(what (?:does|would|will)))\s+({names})\b(?!['’])",
+        r"(?<!not )(?<!n['’]t )(?<!never )"
+        r"\b(?:ask|consult|check with|hear from|(what (?:does|would|will)))"
+        rf"\s+({names})\b(?!['’])\s*",
         text,
         re.IGNORECASE,
     )
     if not found:
         return None
-    persona = by_name[found[2].lower()]
-    if found[1]:  # 'What would Sophia say of it?'
-        return Question(persona, f"{text[: found.start()]}what do you{text[found.end() :]}", 0)
-    begin = re.search(r"[^.!?]*$", text[: found.start()])
-    end = re.search(r"[.!?]|$", text[found.end() :])
-    rest = text[: begin.start() if begin else 0] + text[found.end() + (end.end() if end else 0) :]
-    return Question(persona, rest.strip() or text, 0)
+    instead = "what do you " if found[1] else ""
+    rest = f"{text[: found.start()]}{instead}{text[found.end() :]}".strip()
+    return Question(by_name[found[2].lower()], rest if re.search(r"\w", rest) else text)
 
 
 def _rest(draft: _Draft, asked: Question) -> Turn:

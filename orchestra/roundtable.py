@@ -33,9 +33,7 @@ class _Place:
 class _Said:
     name: str
     words: str
-
-    def __str__(self) -> str:
-        return f"{self.name}: {shorten(self.words, _QUOTED)}"
+    """Cut to what the others are told."""
 
 
 class RoundTable:
@@ -88,7 +86,7 @@ class RoundTable:
                     yield first
                     async for event in events:
                         if isinstance(event, Answered):
-                            said.append(_Said(persona.name, event.answer))
+                            said.append(_Said(persona.name, shorten(event.answer, _QUOTED)))
                         yield event
             except LLMError as exc:
                 if task == "decides":
@@ -112,7 +110,7 @@ def _briefing(place: _Place, said: Sequence[_Said]) -> str:
     if place.task == "opens":
         return "Say how this looks from your side. Others answer after you."
     others = [one for one in said if one.name != place.persona.name]
-    own = [one for one in said if one.name == place.persona.name]
+    own = [one.words for one in said if one.name == place.persona.name]
     names = list(dict.fromkeys(one.name for one in others))
     wish = {
         "answers": "Agree or disagree by name, and add what is missing; do not repeat it.",
@@ -121,10 +119,9 @@ def _briefing(place: _Place, said: Sequence[_Said]) -> str:
             f"You decide. Then say who owns what, a line for each: {_listed([*names, 'you'])}."
         ),
     }[place.task]
-    heard = ["The others said:", *(map(str, others) if others else ["(nothing)"])]
-    if own:
-        heard = ["You said:", *(shorten(one.words, _QUOTED) for one in own), *heard]
-    return "\n".join([*heard, wish])
+    quotes = [f"{one.name}: {one.words}" for one in others] or ["(nothing)"]
+    before = ["You said:", *own] if own else []
+    return "\n".join([*before, "The others said:", *quotes, wish])
 
 
 def _listed(names: Sequence[str]) -> str:

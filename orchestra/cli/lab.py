@@ -60,7 +60,10 @@ def run(
         try:
             metrics = await _reported(house, plan, samples, out, missing)
         except EvaluationError as exc:
-            raise (missing or exc) from exc
+            if missing is None:
+                raise
+            message = f"{missing} There is no report: {exc}"
+            raise EvaluationError(message) from exc
         if as_json:
             print(dumped(metrics, indent=None))
         else:

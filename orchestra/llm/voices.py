@@ -285,8 +285,8 @@ def defect(text: str, guard: Guard) -> str | None:
         return "empty"
     if loops(text):
         return "loop"
-    wrong = (("name", _names(guard)), ("coarse", _COARSE), ("promise", _PROMISE))
-    for name, pattern in wrong:
+    promise = _PROMISE if guard.question else None  # a crew's work may well say what it will do
+    for name, pattern in (("name", _names(guard)), ("coarse", _COARSE), ("promise", promise)):
         if pattern is not None and pattern.search(text):
             return name
     asked = _stems(guard.question)

@@ -68,7 +68,7 @@ async def show(
                 match event:
                     case Seat():
                         await turn.leave()
-                        turn = _Turn(personas, text, event)
+                        turn = _Turn(personas, text)
                         await turn.sit(event)
                     case SeatEmpty():
                         await turn.ended_early(BROKE_OFF)
@@ -88,34 +88,35 @@ async def show(
 class _Turn:
     """One turn on the screen: two steps, and a message that grows in small batches of words."""
 
-    def __init__(self, personas: Personas, text: str, seat: Seat | None = None) -> None:
+    def __init__(self, personas: Personas, text: str) -> None:
         run = cl.context.current_run
+        self._parent_id = run.id if run else None
         self._seat: StepDict | None = None
-        if seat is not None:
-            # The page asks for a thumb once in a run: each seat is one, for a thumb on each answer.
-            self._seat = _step("on_message", "run", "", run.id if run else None)
-        self._parent_id = self._seat["id"] if self._seat else run.id if run else None
         self._personas = personas
         self._text = text
-        self._speaks_last = seat is None or seat.task == "decides"
+        self._speaks_last = True
         self._answer = cl.Message("")
-        self._answer.parent_id = self._parent_id  # what it is made with, Chainlit overwrites
         self._over = False
         self._waiting = ""
         self._sent_at = 0.0
 
     async def sit(self, seat: Seat) -> None:
-        """Show whose turn it is at a table."""
-        if self._seat is not None:
-            self._seat["end"] = None
-            await _send_step(self._seat)
+        """Take a seat at a table, and show whose it is.
+
+        The page asks for a thumb once in a run: each seat is one, for a thumb on each answer.
+        """
+        self._seat = _step("on_message", "run", "", self._parent_id)
+        self._seat["end"] = None
+        self._parent_id = self._answer.parent_id = self._seat["id"]
+        self._speaks_last = seat.task == "decides"
+        await _send_step(self._seat)
         output = f"Turn {seat.number} of {seat.seats} at the round table."
         name = f"{seat.persona_name} {_SEATS[seat.task]}"
         await _show_step(name, "tool", "messages-square", output, self._parent_id)
 
     async def leave(self) -> None:
         """End the turn at a table, if it is one."""
-        if self._seat is not None and self._seat["end"] is None:
+        if self._seat is not None:
             self._seat["end"] = utc_now()
             await context.emitter.update_step(self._seat)
             await history.current().update_step(self._seat)

@@ -286,7 +286,7 @@ export default function Studio() {
   }
 
   if (!draft) return <section className="orchestra-panel" aria-label="Studio">{problem ? <p role="alert" className="orchestra-failed">{problem}</p> : <p role="status">Loading…</p>}</section>
-  const label = (field) => (WORDS[field] || [NAMES[field]])[0] || field.replace(/^number /, "").replace(/^example (.*)$/, "Answer to “$1”")
+  const label = (field) => (WORDS[field] || [NAMES[field]])[0] || field.replace(/^number /, "").replace(/^example ([^]*)$/, "Answer to “$1”")
   return (
     <section className="orchestra-panel orchestra-studio" aria-label="Studio" style={{ "--accent-of": draft.accent }}>
       <fieldset disabled={busy === "publish" || busy === "read"}>

@@ -127,7 +127,7 @@ def test_a_command_examines_nobody(lab, model, orchestra, tmp_path):
     (tmp_path / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
     model.choose(speaking(own_manner, seed=1))
     made = lab("run", "--questions", "questions.jsonl", "--no-talk", "--out", "good")
-    assert made.returncode in {0, 1}, made.stderr
+    assert made.returncode == 0, made.stderr
     karen = people / "karen.md"
     text = karen.read_text(encoding="utf-8").replace("# Backstory\n", "# Backstory\nBorn at sea. ")
     karen.write_text(text, encoding="utf-8")
@@ -179,12 +179,17 @@ def test_a_question_that_is_never_answered_is_left_out_and_told(lab, model, tmp_
     model.choose(choose)
     lines = [json.dumps({"text": one}) for one in QUESTIONS[:6]]
     (tmp_path / "questions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    (tmp_path / "few.jsonl").write_text("\n".join(lines[:5]), encoding="utf-8")
     done = lab("run", "--questions", "questions.jsonl", "--no-talk", "--json", "--out", "report")
     assert done.returncode == 1
     assert "9 of 54 replies did not come" in done.stderr
     found = json.loads(done.stdout)
     assert found["asked"] == list(QUESTIONS[:2] + QUESTIONS[3:6])
     told = "Of the 5 questions that everybody answered. 9 of 54 replies did not come"
+    few = lab("run", "--questions", "few.jsonl", "--no-talk", "--out", "few")
+    assert few.returncode == 1
+    assert "9 of 45 replies did not come" in few.stderr
+    assert "There is no report: 4 questions were answered by everybody" in few.stderr
     assert any(note.startswith(told) for note in found["notes"])
     assert told in (tmp_path / "report" / "report.html").read_text("utf-8")
 

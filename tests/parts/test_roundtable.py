@@ -264,11 +264,13 @@ async def test_what_counts_as_a_question_to_a_colleague(house, text, asked):
 @pytest.mark.parametrize(
     ("text", "question"),
     [
-        ("Should we? Ask Sophia whether there is evidence.", "Should we?"),
-        ("Should we? Please check with Sophia! It is late.", "Should we? It is late."),
+        ("Should we? Ask Sophia whether it pays.", "Should we? whether it pays."),
+        ("Up by 3.5 %, ask Sophia why. It is late.", "Up by 3.5 %, why. It is late."),
         ("should we, and what does sophia say", "should we, and what do you say"),
         ("What would Sophia say of it?", "what do you say of it?"),
-        ("Ask Sophia whether it is so.", "Ask Sophia whether it is so."),
+        ("Ask Sophia!", "Ask Sophia!"),
+        ("Do not ask Sophia.", None),
+        ("Don't ask Sophia.", None),
         ("Ask Sophia's team.", None),
         ("Write to Sophia that we come.", None),
         ("Ask Karen.", None),

@@ -43,6 +43,10 @@ def test_a_name_that_the_question_contains_may_be_said():
     assert defect("Cherry would charge more.", guard) == "name"
 
 
+def test_work_that_answers_no_question_may_say_what_it_will_do():
+    assert defect("First I will find three suppliers.", Guard(question="")) is None
+
+
 def test_a_name_is_not_read_as_a_pattern():
     guard = Guard(question="prices", forbidden_names=("A.a",))
     assert defect("Ada has prices", guard) is None
