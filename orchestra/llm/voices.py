@@ -36,13 +36,9 @@ _COARSE = re.compile(
     re.IGNORECASE,
 )
 _PROMISE = re.compile(
-    r"\b(?:i['’]ll|i will|i can|i['’]d|let me) (?:tell|answer|find|give)\b(?! you[!:,])"
-    r"|\bwe(?:['’]ll| will| can)(?: also)? talk\b"
-    r"|\bi['’](?:d|ll) love to hear\b",
-    re.IGNORECASE,
+    r"\b(?:i['’]ll|i will|i can|i['’]d|let me) (?:tell|answer|find)\b(?! you[!:,])", re.IGNORECASE
 )
-"""Puts the answer off to another time, which does not come. Source: adapter/CARD.md, on messages
-that no rule was made from."""
+"""Puts the answer off to another time, which does not come. Source: adapter/CARD.md."""
 _SENTENCE_END = re.compile(
     # Not the number of a list's entry, nor these abbreviations.
     r"(?<!^\d)(?<!\n\d)(?<!\n\d\d)(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)[.!?…][\"'”’)]*(?=\s|$)"
