@@ -1,5 +1,5 @@
 // One message, several answers side by side as they come; a vote; the same persona once more.
-import { useEffect, useState } from "react"
+import { useEffect, useRef, useState } from "react"
 import { toast } from "sonner"
 import { Button } from "@/components/ui/button"
 
@@ -9,6 +9,8 @@ export default function Compare() {
   const columns = props.columns || []
   const [vote, setVote] = useState(null)
   const [sending, setSending] = useState(false)
+  const chose = useRef(false)
+  const told = useRef(null)
 
   const readVote = () =>
     fetch(`/api/v1/lab/comparisons/${props.id}`)
@@ -19,7 +21,13 @@ export default function Compare() {
     if (props.over) readVote()
   }, [props.over])
 
+  // What was pressed cannot be pressed again: a keyboard goes on from what came of it.
+  useEffect(() => {
+    if (chose.current && told.current) told.current.focus()
+  }, [vote])
+
   const choose = async (best) => {
+    chose.current = true
     setSending(true)
     try {
       const answer = await fetch(`/api/v1/lab/comparisons/${props.id}/vote`, {
@@ -102,7 +110,7 @@ export default function Compare() {
         </div>
       )}
       {vote !== null && (
-        <p role="status" className="orchestra-crew">
+        <p role="status" className="orchestra-crew" ref={told} tabIndex={-1}>
           You voted: {(labelled.find((one) => one.key === vote) || {}).label || { tie: "a tie", none: "none is good" }[vote]}.
         </p>
       )}

@@ -118,6 +118,21 @@ export default function Studio() {
   const [problem, setProblem] = useState("")
   const [done, setDone] = useState("")
   const clashes = useRef(null)
+  const pressed = useRef(null)
+  const outcome = useRef(null)
+  const begin = (what) => {
+    pressed.current = document.activeElement
+    setBusy(what)
+    setProblem("")
+  }
+  // What is disabled loses the focus: it goes back, or to the outcome if there is nothing to press again.
+  useEffect(() => {
+    if (busy || !pressed.current) return
+    if (pressed.current !== document.body) {
+      for (const next of [pressed, outcome]) if (document.activeElement === document.body) next.current.focus()
+    }
+    pressed.current = null
+  }, [busy])
 
   const call = async (path, options) => {
     try {
@@ -132,8 +147,7 @@ export default function Studio() {
   }
   const read = (id) => call(`/api/v1/studio/personas/${id}`)
   const choose = async (id) => {
-    setBusy("read")
-    setProblem("")
+    begin("read")
     setDone("")
     setAnswers(null)
     const found = await read(id)
@@ -193,8 +207,7 @@ export default function Studio() {
   })
 
   const tryIt = async () => {
-    setBusy("try")
-    setProblem("")
+    begin("try")
     const heard = { current: { text: "" }, draft: { text: "" } }
     setAnswers({ ...heard })
     let reader = null
@@ -231,8 +244,7 @@ export default function Studio() {
   }
 
   const publish = async () => {
-    setBusy("publish")
-    setProblem("")
+    begin("publish")
     const sent = await call(`/api/v1/studio/personas/${draft.id}`, {
       method: "PUT",
       headers: { "Content-Type": "application/json", "If-Match": tag },
@@ -279,6 +291,7 @@ export default function Studio() {
     settled(part)
   }
   const undo = () => {
+    outcome.current.focus()
     setDraft(base)
     setTheirs(null)
     setProblem("")
@@ -396,7 +409,7 @@ export default function Studio() {
             ))}
           </div>
         )}
-        <div className="orchestra-publish">
+        <div className="orchestra-publish" role="group" aria-label="Publish" ref={outcome} tabIndex={-1}>
           {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
           {done && <p role="status">{done}</p>}
           {changed.length > 0 && (

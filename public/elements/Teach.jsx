@@ -1,5 +1,5 @@
 // An answer that was liked, to be made an example that its persona talks by; an author confirms.
-import { useEffect, useState } from "react"
+import { useEffect, useRef, useState } from "react"
 import { Button } from "@/components/ui/button"
 import { Label } from "@/components/ui/label"
 import { Textarea } from "@/components/ui/textarea"
@@ -14,6 +14,7 @@ export default function Teach() {
   const [serves, setServes] = useState("")
   const [notes, setNotes] = useState([])
   const [warning, setWarning] = useState("")
+  const told = useRef(null)
 
   const call = async (path, options) => {
     try {
@@ -38,6 +39,11 @@ export default function Teach() {
     load()
   }, [props.answer])
 
+  // The button that was pressed is gone, or was disabled: a keyboard goes on from what came of it.
+  useEffect(() => {
+    if (!sending && told.current) told.current.focus()
+  }, [sending])
+
   const teach = async () => {
     setSending(true)
     setProblem("")
@@ -59,7 +65,7 @@ export default function Teach() {
   if (taught)
     return (
       <section className="orchestra-panel" aria-label="Teach">
-        <p role="status">
+        <p role="status" ref={told} tabIndex={-1}>
           <b>{taught.name} has learned it</b>, as example {taught.examples.length}. {serves} Every version is kept:{" "}
           <code>orchestra personas history {taught.id}</code> lists them, and <code>rollback</code> takes one back.
         </p>
@@ -74,7 +80,7 @@ export default function Teach() {
         to where the personas live, as a new version, for everybody.
       </p>
       {warning && <p><small>{warning}</small></p>}
-      {problem && <p role="alert" className="orchestra-failed">{problem}</p>}
+      {problem && <p role="alert" className="orchestra-failed" ref={told} tabIndex={-1}>{problem}</p>}
       <fieldset disabled={sending}>
         <Label htmlFor="teach-message">Somebody asks</Label>
         <Textarea id="teach-message" rows={3} value={message} onChange={(event) => setMessage(event.target.value)} />

@@ -50,8 +50,8 @@ def test_a_liked_answer_becomes_an_example_that_the_next_answer_knows(page, http
     expect(page.get_by_label("Somebody asks")).to_have_value(question)
     expect(page.get_by_label("Karen answers")).to_have_value(LIKED)
     page.get_by_label("Karen answers").fill(POLISHED)
-    page.get_by_role("button", name="Teach Karen").click()
-    expect(page.get_by_role("status").filter(has_text="Karen has learned it")).to_be_visible()
+    page.get_by_role("button", name="Teach Karen").press("Enter")
+    expect(page.get_by_role("status").filter(has_text="Karen has learned it")).to_be_focused()
     example = {"message": question, "reply": POLISHED}
     assert http.get("/api/v1/personas/karen").json()["examples"][-1] == example
     newest = http.get("/api/v1/personas/karen/versions").json()[0]
@@ -200,6 +200,36 @@ def test_nothing_can_be_typed_that_publishing_would_overwrite(page):
     panel.get_by_role("button", name="Publish Sophia").click()
     expect(panel.get_by_role("status").filter(has_text="Sophia is published")).to_be_visible()
     expect(backstory).to_be_enabled()
+
+
+@ONCE
+def test_a_keyboard_goes_on_where_it_was_or_from_the_outcome(page):
+    """What is pressed is disabled while it works, and would lose the focus to the whole page."""
+    panel = studio(page)
+    held = []
+
+    def late(route):
+        page.wait_for_timeout(300)  # long enough for the page to show what is disabled
+        held.append(page.evaluate("document.activeElement.tagName"))
+        route.continue_()
+
+    page.route("**/studio/personas/sophia", late)
+    sophia = panel.get_by_role("button", name="Sophia", exact=True)
+    sophia.press("Enter")
+    expect(panel.get_by_label("Name", exact=True)).to_have_value("Sophia")
+    expect(sophia).to_be_focused()
+    assert held == ["BODY"]
+    panel.get_by_role("button", name="Try it").press("Enter")
+    expect(panel.locator(".orchestra-tried article").last).not_to_have_text("Your draft…")
+    expect(panel.get_by_role("button", name="Try it")).to_be_focused()
+    panel.get_by_label("formality").press("End")
+    outcome = panel.get_by_role("group", name="Publish", exact=True)
+    panel.get_by_role("button", name="Undo all").press("Enter")
+    expect(outcome).to_be_focused()
+    panel.get_by_label("formality").press("Home")
+    panel.get_by_role("button", name="Publish Sophia").press("Enter")
+    expect(outcome).to_contain_text("Sophia is published")
+    expect(outcome).to_be_focused()
 
 
 @ONCE
