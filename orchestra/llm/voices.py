@@ -57,6 +57,14 @@ END_BIAS = 3.0
 """Lifts a voice's end, in nats. The repeat penalty weighs on it, since every message of the prompt
 has one, and so does what the voices learned of bad replies, which end as good ones do; without it
 some replies go on with pieces of words where they should end (adapter/CARD.md)."""
+STRAY_PIECES = {23643: "soriasis", 32536: "omegran", 11909: "ibli", 31434: "essim", 15808: "ailure"}
+"""Tokens that a voice never says, with their text. Each is the rest of a word that is a token as a
+whole, so no text has it and nothing was learned of it; the voices' last round raised them all the
+same ("goals, andsoriasis"; adapter/CARD.md). Source: Land and Bartolo (2024), "Fishing for
+Magikarp".
+"""
+VOICE_BIAS = [[END_TOKEN, END_BIAS], *([token, -100.0] for token in STRAY_PIECES)]
+"""Of a voice's tokens, in nats, as llama.cpp takes it."""
 _STEM = 5
 _LOOP_WORDS = 3
 _LOOP_TIMES = 3
@@ -245,7 +253,7 @@ class EmbeddedVoices:
             "top_k": 0,
             "top_p": 1.0,
             "repeat_penalty": 1.05 if trained else 1.1,
-            "logit_bias": [[END_TOKEN, END_BIAS]] if trained else [],
+            "logit_bias": VOICE_BIAS if trained else [],
             "seed": random.randrange(2**31),  # noqa: S311  # variety, not secrecy
         }
 

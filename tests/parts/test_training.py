@@ -10,8 +10,8 @@ import pytest
 
 from orchestra.llm import embedded
 from orchestra.llm.chat import ChatModel, Reply
-from orchestra.llm.embedded import ADAPTER, EmbeddedServer
-from orchestra.llm.voices import END_TOKEN
+from orchestra.llm.embedded import ADAPTER, EmbeddedServer, packaged_weights
+from orchestra.llm.voices import END_TOKEN, STRAY_PIECES
 from orchestra.types.conversation import ChatTurn, Prompt
 from voice import train
 from voice.tokens import Tokenizer
@@ -51,6 +51,14 @@ async def test_the_end_that_the_product_lifts_is_the_one_that_is_taught():
     async with Tokenizer() as tokenizer:
         tokens = await tokenizer.tokens(PROMPT.turns, TAUGHT)
     assert tokens.reply[-1] == END_TOKEN
+
+
+def test_what_a_voice_never_says_is_but_the_rest_of_words_that_the_model_has():
+    field = gguf.GGUFReader(packaged_weights()).fields["tokenizer.ggml.tokens"]
+    known = [bytes(field.parts[place]).decode() for place in field.data]
+    for number, text in STRAY_PIECES.items():
+        assert known[number] == text
+        assert any(re.fullmatch(f"Ġ[a-z]{text}[a-z]*", word) for word in known)
 
 
 async def test_the_adapter_does_in_llama_cpp_what_it_was_taught(trained, monkeypatch):
