@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from pydantic import TypeAdapter, ValidationError
@@ -55,16 +55,19 @@ _FAITHFUL = _Rule(manner=2.0, slack=0.05, least=0.5)
 
 
 @dataclass(frozen=True)
-class Graded:
-    """Replies to one message, each with its grade."""
+class Drawn:
+    """Replies of one persona's voice to one message."""
 
     persona: str
     message: str
     replies: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graded(Drawn):
+    """Each of them with its grade."""
+
     grades: tuple[Grade, ...]
-
-
-_LINE = TypeAdapter(Graded)
 
 
 @dataclass(frozen=True)
@@ -80,25 +83,68 @@ class Preference:
         return self.better.persona_id
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """A line of a file of pairs."""
+
+    persona: str
+    message: str
+    better: str
+    worse: str
+
+
+_Line = TypeVar("_Line")
+
+
+def read_drawn(path: Path) -> list[Drawn]:
+    """Read a file of replies.
+
+    Raises:
+        ValueError: a line is none.
+    """
+    return _lines(path, Drawn)
+
+
 def read_graded(path: Path) -> list[Graded]:
     """Read a file of graded replies.
 
     Raises:
         ValueError: a line is not one, or not every reply of it has a grade.
     """
-    found = []
+    found = _lines(path, Graded)
+    for number, one in enumerate(found, 1):
+        if len(one.replies) != len(one.grades):
+            have = f"{len(one.replies)} replies have {len(one.grades)} grades"
+            problem = f"{path.name}, line {number}: {have}"
+            raise ValueError(problem)
+    return found
+
+
+def read_preferences(path: Path) -> list[Preference]:
+    """Read a file of pairs, as `reward` writes it.
+
+    Raises:
+        ValueError: a line is none.
+    """
+    return [
+        Preference(
+            Dialogue(one.persona, "Q", one.message, one.better),
+            Dialogue(one.persona, "Q", one.message, one.worse),
+        )
+        for one in _lines(path, _Pair)
+    ]
+
+
+def _lines(path: Path, kind: type[_Line]) -> list[_Line]:
+    line_type, found = TypeAdapter(kind), []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
-        place = f"{path.name}, line {number}"
         try:
-            one = _LINE.validate_json(line)
+            found.append(line_type.validate_json(line))
         except ValidationError as exc:
             first = exc.errors()[0]
-            problem = f"{place}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            where = ".".join(map(str, first["loc"]))
+            problem = f"{path.name}, line {number}: {where}: {first['msg']}"
             raise ValueError(problem) from exc
-        if len(one.replies) != len(one.grades):
-            problem = f"{place}: {len(one.replies)} replies have {len(one.grades)} grades"
-            raise ValueError(problem)
-        found.append(one)
     return found
 
 
@@ -125,9 +171,29 @@ def faithful_preferences(graded: Sequence[Graded]) -> list[Preference]:
     Args:
         graded: What was graded: replies to eight messages or more, of all personas.
     """
-    texts = [_masked(reply) for one in graded for reply in one.replies]
-    writers = np.array([one.persona for one in graded for _ in one.replies])
-    messages = [one.message for one in graded for _ in one.replies]
+    told, whose = _told_by_others(graded)
+    return list(_preferences(graded, told, whose, _FAITHFUL))
+
+
+def own_voice(drawn: Sequence[Drawn]) -> list[Floats]:
+    """How surely each reply is its persona's, 0 to 1; told as for `faithful_preferences`.
+
+    Args:
+        drawn: Replies to eight messages or more, of all personas.
+    """
+    told, whose = _told_by_others(drawn)
+    ends = np.cumsum([len(one.replies) for one in drawn])
+    return [
+        rows[:, whose.index(one.persona)]
+        for one, rows in zip(drawn, np.split(told, ends[:-1]), strict=True)
+    ]
+
+
+def _told_by_others(drawn: Sequence[Drawn]) -> tuple[Floats, list[str]]:
+    """Whose each reply is, a row for each, by a judge taught on the replies to other messages."""
+    texts = [_masked(reply) for one in drawn for reply in one.replies]
+    writers = np.array([one.persona for one in drawn for _ in one.replies])
+    messages = [one.message for one in drawn for _ in one.replies]
     told = cross_val_predict(
         _judge(),
         texts,
@@ -136,7 +202,7 @@ def faithful_preferences(graded: Sequence[Graded]) -> list[Preference]:
         cv=GroupKFold(_FOLDS),
         method="predict_proba",
     )
-    return list(_preferences(graded, told, sorted(set(writers)), _FAITHFUL))
+    return told, sorted(set(writers))
 
 
 def _preferences(

@@ -36,13 +36,19 @@ class Choice:
     worse: Tokens
 
 
-def prefer(model: PeftModel, choices: Sequence[Choice], epochs: int = EPOCHS) -> list[torch.Tensor]:
+def prefer(
+    model: PeftModel,
+    choices: Sequence[Choice],
+    epochs: int = EPOCHS,
+    pairs_in_row: int = PAIRS_IN_ROW,
+) -> list[torch.Tensor]:
     """Find the way to a model that prefers the better replies, telling how it goes.
 
     Args:
         model: The adapted model; it stays where it is.
         choices: The pairs.
         epochs: How often each is gone through.
+        pairs_in_row: Of each persona, for one step.
 
     Returns:
         What would change in each trained weight; `go` takes the model a part of this way.
@@ -50,7 +56,9 @@ def prefer(model: PeftModel, choices: Sequence[Choice], epochs: int = EPOCHS) ->
     before = _likelihoods_before(model, choices)
     weights = _trained(model)
     began = [weight.detach().clone() for weight in weights]
-    steps = [rows for epoch in range(epochs) for rows in _steps(choices, SEED + epoch)]
+    steps = [
+        rows for epoch in range(epochs) for rows in _steps(choices, SEED + epoch, pairs_in_row)
+    ]
 
     def loss_of(rows: Sequence[Sequence[Choice]]) -> tuple[torch.Tensor, float]:
         now, lengths = likelihoods(model, _batch(rows))
@@ -86,15 +94,15 @@ def _trained(model: PeftModel) -> list[torch.nn.Parameter]:
     return [one for one in model.parameters() if one.requires_grad]
 
 
-def _steps(choices: Sequence[Choice], seed: int) -> Iterator[list[list[Choice]]]:
+def _steps(choices: Sequence[Choice], seed: int, pairs_in_row: int) -> Iterator[list[list[Choice]]]:
     """Rows for one step each, of every persona one; everything at most once."""
     numbers = random.Random(seed)  # noqa: S311  # to be the same each time
     whose = sorted({one.persona_id for one in choices})
     own = [[one for one in choices if one.persona_id == persona_id] for persona_id in whose]
     for deck in own:
         numbers.shuffle(deck)
-    for start in range(0, min(map(len, own)), PAIRS_IN_ROW):
-        yield [deck[start : start + PAIRS_IN_ROW] for deck in own]
+    for start in range(0, min(map(len, own)), pairs_in_row):
+        yield [deck[start : start + pairs_in_row] for deck in own]
 
 
 def _batch(rows: Sequence[Sequence[Choice]]) -> Batch:

@@ -2,7 +2,7 @@
 
 Draws four replies of each voice, as the adapter is now, to messages of the dialogues, and writes
 them as lines of JSON. With a list of four grades added to each line as `grades` it is a further
-round for `voice.train` (see `graded`).
+round for `voice.train` (see `graded`); without grades, `voice.reward` makes pairs of it.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def main() -> None:
     parser.add_argument("--dialogues", type=Path, default=DIALOGUES)
     parser.add_argument("--first", type=int, default=0, help="messages to leave out, of the first")
     parser.add_argument("--messages", type=int, default=150, help="how many to answer")
+    parser.add_argument("--times", type=int, default=TIMES, help="how often each is answered")
     arguments = parser.parse_args()
     found = messages(read_dialogues(arguments.dialogues))
     chosen = found[arguments.first : arguments.first + arguments.messages]
-    asyncio.run(_draw(chosen, arguments.out))
+    asyncio.run(_draw(chosen, arguments.times, arguments.out))
 
 
 def messages(dialogues: Sequence[Dialogue]) -> list[str]:
@@ -47,7 +48,7 @@ def messages(dialogues: Sequence[Dialogue]) -> list[str]:
     return found
 
 
-async def _draw(chosen: Sequence[str], out: Path) -> None:
+async def _draw(chosen: Sequence[str], times: int, out: Path) -> None:
     personas = await shipped_personas()
     slots, voices = shipped_voices(), EmbeddedVoices()
     try:
@@ -61,7 +62,7 @@ async def _draw(chosen: Sequence[str], out: Path) -> None:
                         temperature=TEMPERATURE,
                         voice=slots[persona.wording],
                     )
-                    replies = [await whole_reply(voices, prompt) for _ in range(TIMES)]
+                    replies = [await whole_reply(voices, prompt) for _ in range(times)]
                     line = {"persona": persona.id, "message": message, "replies": replies}
                     file.write(json.dumps(line, ensure_ascii=False) + "\n")
     finally:

@@ -23,8 +23,14 @@ from orchestra.llm.embedded import packaged_weights
 from voice.adapter import adapted, write_adapter
 from voice.descent import Course, descend, nats
 from voice.dialogues import DIALOGUES, Dialogue, asked, read_dialogues, shipped_personas
-from voice.graded import Preference, faithful_preferences, preferences, read_graded
-from voice.preferring import Choice, go, prefer
+from voice.graded import (
+    Preference,
+    faithful_preferences,
+    preferences,
+    read_graded,
+    read_preferences,
+)
+from voice.preferring import EPOCHS, PAIRS_IN_ROW, Choice, go, prefer
 from voice.tokens import Batch, Spoken, Tokenizer, Tokens, packed
 
 FOLDER = Path(__file__).parent
@@ -32,20 +38,26 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Round:
-    """Graded replies to learn from, drawn from the voices as the rounds before had made them."""
+    """Replies to learn from, drawn from the voices as the rounds before had made them."""
 
-    graded: tuple[Path, ...]
+    graded: tuple[Path, ...] = ()
+    preferred: tuple[Path, ...] = ()
+    """Pairs that the reward has chosen."""
     onward: float = 1.0
     """How far of its way the voices went from which the next round was drawn."""
     kept: float = 1.0
     """How far of its way they go in the end."""
     faithful: bool = False
     """Whether a reply of more sense is preferred only where it is no less its persona's."""
+    settled: bool = False
+    """Whether it was drawn from the voices as the rounds before are kept."""
+    epochs: int = EPOCHS
+    pairs_in_row: int = PAIRS_IN_ROW
 
     @property
     def name(self) -> str:
         """Its files."""
-        return ", ".join(path.name for path in self.graded)
+        return ", ".join(path.name for path in (*self.graded, *self.preferred))
 
     def pairs(self, dialogues: Sequence[Dialogue]) -> list[Preference]:
         """What is preferred to what.
@@ -55,8 +67,10 @@ class Round:
         """
         files = [read_graded(path) for path in self.graded]
         if self.faithful:
-            return [pair for graded in files for pair in faithful_preferences(graded)]
-        return [pair for graded in files for pair in preferences(graded, dialogues)]
+            found = [pair for graded in files for pair in faithful_preferences(graded)]
+        else:
+            found = [pair for graded in files for pair in preferences(graded, dialogues)]
+        return found + [pair for path in self.preferred for pair in read_preferences(path)]
 
 
 ROUNDS = (
@@ -64,10 +78,17 @@ ROUNDS = (
     Round((FOLDER / "graded-2.jsonl",), onward=0.5, kept=0.5),
     Round((FOLDER / "graded-3.jsonl",), onward=0.35, kept=0.5),
     Round((FOLDER / "graded-4.jsonl", FOLDER / "graded-3.jsonl"), kept=0.75, faithful=True),
+    Round(
+        preferred=(FOLDER / "preferred-5.jsonl",),
+        kept=0.4,
+        settled=True,
+        epochs=1,
+        pairs_in_row=4,
+    ),
 )
 """What the shipped voices learned from. Going on to the ends, the second and the third made the
 personas more alike, and at that of the second they did not always find the end of a reply; the
-fourth sets them apart again (CARD.md)."""
+fourth sets them apart again (CARD.md). All of the fifth, they have most sense and least voice."""
 DIALOGUES_IN_ROW = 4
 """Three rows, one per persona, make a step."""
 HELD_OUT = 0.04
@@ -100,15 +121,36 @@ def main() -> None:
     model = adapted(packaged_weights())
     train(model, taught, held_out, arguments.epochs)
     print(f"held out after: {_mean_loss(model, held_out):.3f}")
-    ways = []
-    for one, these in zip(rounds, choices, strict=True):
-        print(f"{one.name}: {len(these)} pairs")
-        ways.append(prefer(model, these))
-        go(model, ways[-1], one.onward)
-    for one, way in zip(rounds, ways, strict=True):
-        go(model, way, one.kept - one.onward)
+    _learn_sense(model, rounds, choices)
     write_adapter(model, arguments.out)
     print(arguments.out)
+
+
+def _learn_sense(
+    model: PeftModel, rounds: Sequence[Round], choices: Sequence[Sequence[Choice]]
+) -> None:
+    """Round by round."""
+    gone: list[tuple[Round, list[torch.Tensor]]] = []
+    for one, these in zip(rounds, choices, strict=True):
+        print(f"{one.name}: {len(these)} pairs")
+        if one.settled:
+            settle(model, gone)
+            gone = []
+        way = prefer(model, these, one.epochs, one.pairs_in_row)
+        go(model, way, one.onward)
+        gone.append((one, way))
+    settle(model, gone)
+
+
+def settle(model: PeftModel, gone: Sequence[tuple[Round, Sequence[torch.Tensor]]]) -> None:
+    """Take a model from where further rounds were drawn to where it stays.
+
+    Args:
+        model: The adapted model.
+        gone: The rounds, and the way of each.
+    """
+    for one, way in gone:
+        go(model, way, one.kept - one.onward)
 
 
 def parted(dialogues: Sequence[Dialogue]) -> tuple[list[Dialogue], list[Dialogue]]:

@@ -7,6 +7,7 @@ import re
 
 import gguf
 import pytest
+import torch
 
 from orchestra.llm import embedded
 from orchestra.llm.chat import ChatModel, Reply
@@ -14,6 +15,8 @@ from orchestra.llm.embedded import ADAPTER, EmbeddedServer, packaged_weights
 from orchestra.llm.voices import END_TOKEN, STRAY_PIECES
 from orchestra.types.conversation import ChatTurn, Prompt
 from voice import train
+from voice.graded import Graded
+from voice.reward import Reward, answered, learn
 from voice.tokens import Tokenizer
 
 TAUGHT = "Ring the brass bell and then wait for the tall man."
@@ -76,3 +79,18 @@ async def test_the_adapter_does_in_llama_cpp_what_it_was_taught(trained, monkeyp
     await server.close()
     assert re.match(r"Ring the brass bell", said[1.0])
     assert "bell" not in said[0.0]
+
+
+async def test_the_reward_learns_which_of_two_replies_was_graded_higher(capsys):
+    graded = Graded("cherry", "What now?", (POOR, TAUGHT), (0, 3))
+    async with Tokenizer() as tokenizer:
+        one = await answered(tokenizer, graded)
+    torch.manual_seed(1)
+    reward = Reward()
+    with torch.no_grad():
+        assert reward([one, one]).tolist() == [0, 0, 0, 0]
+    learn(reward, [one] * 80)
+    with torch.no_grad():
+        poor, taught = reward([one]).tolist()
+    assert taught > poor
+    assert "step 10 of 10: " in capsys.readouterr().out

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from orchestra.lab.questions import QUESTIONS
 from orchestra.lab.questions import TALK as LAB_TALK
-from voice import train
+from voice import reward, train
 from voice.dialogues import DIALOGUES, read_dialogues
-from voice.graded import Graded, faithful_preferences, preferences, read_graded
+from voice.graded import (
+    Drawn,
+    Graded,
+    faithful_preferences,
+    own_voice,
+    preferences,
+    read_graded,
+    read_preferences,
+)
 from voice.preferring import Choice, go, likelihoods, prefer
+from voice.reward import rewarded_preferences
 from voice.tokens import Tokens, packed
-from voice.train import FOLDER, Round
+from voice.train import FOLDER, Round, settle
 
 
 @pytest.fixture(scope="module")
@@ -82,16 +92,80 @@ def test_replies_that_have_yet_to_be_graded_are_no_round(tmp_path, monkeypatch, 
     assert "graded.jsonl: no reply in it is clearly better" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("path", reward.GRADED, ids=lambda path: path.name)
+def test_what_was_graded_was_not_asked_by_the_lab(path, dialogues):
+    graded = read_graded(path)
+    assert {one.message for one in graded}.isdisjoint((*QUESTIONS, *LAB_TALK))
+    assert {one.persona for one in graded} == {"cherry", "sophia", "karen"}
+
+
 @pytest.mark.parametrize(
-    "path", sorted(DIALOGUES.parent.glob("graded-*.jsonl")), ids=lambda path: path.name
+    "path", [path for one in train.ROUNDS[:4] for path in one.graded], ids=lambda path: path.name
 )
-def test_what_was_graded_was_asked_in_training_and_not_by_the_lab(path, dialogues):
+def test_what_a_round_learns_from_was_asked_in_training(path, dialogues):
     graded = read_graded(path)
     assert {one.message for one in graded} <= {one.message for one in dialogues}
-    assert {one.message for one in graded}.isdisjoint((*QUESTIONS, *LAB_TALK))
     chosen = preferences(graded, dialogues)
     assert len(chosen) > len(graded)
     assert {one.persona_id for one in chosen} == {"cherry", "sophia", "karen"}
+
+
+def test_what_the_reward_has_chosen_was_not_asked_by_the_lab():
+    (path,) = train.ROUNDS[-1].preferred
+    chosen = read_preferences(path)
+    assert {one.better.message for one in chosen}.isdisjoint((*QUESTIONS, *LAB_TALK))
+    assert {one.persona_id for one in chosen} == {"cherry", "sophia", "karen"}
+    assert train.ROUNDS[-1].pairs(()) == chosen
+
+
+def rewarded(replies, scores, own=None, message="How do we start a shop?"):
+    """The pairs of one message; everything is as near to it."""
+    count = len(replies)
+    drawn = [Drawn("sophia", message, tuple(f"{reply} {REST}" for reply in replies))]
+    whose = np.array(own or [0.9] * count)
+    found = rewarded_preferences(drawn, [scores], [whose], [np.zeros(count)])
+    return [(one.better.reply, one.worse.reply) for one in found]
+
+
+REST = "and then find out what a small shop near the station would cost."
+
+
+def test_the_reply_of_most_reward_is_preferred_to_that_of_least():
+    found = rewarded(["Ask around", "Sleep", "Count heads", "Wait"], [0.5, -1.0, 1.0, -0.5])
+    assert found == [
+        (f"Count heads {REST}", f"Sleep {REST}"),
+        (f"Ask around {REST}", f"Wait {REST}"),
+    ]
+
+
+def test_replies_of_about_the_same_reward_make_no_pair():
+    assert rewarded(["Ask around", "Sleep"], [0.5, 0.3]) == []
+
+
+def test_a_reply_less_its_personas_than_the_worse_is_not_preferred():
+    assert rewarded(["Ask around", "Sleep"], [1.0, -1.0], own=[0.6, 0.9]) == []
+    assert rewarded(["Ask around", "Sleep"], [1.0, -1.0], own=[0.4, 0.4]) == []
+    assert len(rewarded(["Ask around", "Sleep"], [1.0, -1.0], own=[0.88, 0.9])) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["Pay 300", "I'll tell you", "ask around", "Ask around now. Ask around now. Ask around now."],
+)
+def test_no_reward_makes_up_for_a_plain_fault(fault):
+    assert rewarded([fault, "Sleep"], [1.0, -1.0]) == []
+    assert len(rewarded([fault, "Sleep"], [-1.0, 1.0])) == 1
+
+
+def test_a_figure_that_was_given_may_be_said():
+    assert len(rewarded(["Pay 300", "Sleep"], [1.0, -1.0], message="Is 300 for a shop fair?")) == 1
+
+
+def test_a_pair_that_is_none_is_named(tmp_path):
+    path = tmp_path / "preferred.jsonl"
+    path.write_text('{"persona": "karen", "message": "Why?", "better": "So."}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"preferred\.jsonl, line 1: worse: Field required"):
+        read_preferences(path)
 
 
 class Tiny(torch.nn.Module):
@@ -194,7 +268,26 @@ def test_a_round_learns_from_all_its_files(tmp_path):
         Round((first,)).pairs(())
 
 
-def test_every_round_is_of_files_that_are_there():
-    assert {path for one in train.ROUNDS for path in one.graded} == set(
-        FOLDER.glob("graded-*.jsonl")
-    )
+def test_everything_that_was_graded_or_chosen_is_learned_from():
+    learned = {path for one in train.ROUNDS for path in (*one.graded, *one.preferred)}
+    assert learned | set(reward.GRADED) == set(FOLDER.glob("*.jsonl"))
+    assert {path.name for path in reward.GRADED} >= set(reward.LENIENT)
+
+
+def test_rounds_end_where_they_are_kept():
+    model, way = Tiny(), [torch.ones(8, 8)]
+    go(model, way, 0.35)
+    settle(model, [(Round(onward=0.35, kept=0.5), way)])
+    assert torch.allclose(model.table, torch.full((8, 8), 0.5))
+
+
+def test_how_surely_a_reply_is_its_personas_is_told_from_the_replies_to_other_messages():
+    own = {"cherry": "decide choose cut plan", "sophia": "count test measure data"}
+    drawn = [
+        Drawn(who, f"Message {number}?", (f"now then so yes well {words} {number}", "now then so"))
+        for number in range(16)
+        for who, words in own.items()
+    ]
+    for rows in own_voice(drawn):
+        assert rows[0] > 0.8
+        assert rows[1] == pytest.approx(0.5, abs=0.2)
