@@ -79,9 +79,16 @@ def descend(
 
 def nats(model: PeftModel, batch: Batch) -> torch.Tensor:
     """What each token of the replies costs the model, in the batch's order, shape (tokens,)."""
-    inner = plain(model)
-    hidden = inner.model(
-        input_ids=batch.tokens, attention_mask=batch.sees, position_ids=batch.positions
-    ).last_hidden_state
     taught = batch.targets >= 0
-    return cross_entropy(inner.lm_head(hidden[taught]), batch.targets[taught], reduction="none")
+    logits = plain(model).lm_head(hidden_states(model, batch)[taught])
+    return cross_entropy(logits, batch.targets[taught], reduction="none")
+
+
+def hidden_states(model: PeftModel, batch: Batch) -> torch.Tensor:
+    """What the model makes of each token, before it guesses the next, shape (rows, n, width)."""
+    states: torch.Tensor = (
+        plain(model)
+        .model(input_ids=batch.tokens, attention_mask=batch.sees, position_ids=batch.positions)
+        .last_hidden_state
+    )
+    return states

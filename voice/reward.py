@@ -1,6 +1,6 @@
 """The reward: a model's guess at how much sense a reply has, learned from the graded ones.
 
-    python -m voice.samples --out drawn.jsonl --times 8 --messages 1000
+    python -m voice.samples --out drawn.jsonl --times 8 --messages 1100 --also voice/graded-*.jsonl
     python -m voice.reward --replies drawn.jsonl --reward reward.pt --out preferred.jsonl
 
 It is the embedded model itself with an adapter of its own and one linear layer on top, read at the
@@ -31,7 +31,7 @@ from orchestra.llm.embedding import Embedder
 from orchestra.llm.voices import END_TOKEN, defect
 from orchestra.types.conversation import ChatTurn, Guard
 from voice.adapter import adapted, plain
-from voice.descent import Course, descend
+from voice.descent import Course, descend, hidden_states
 from voice.dialogues import Dialogue
 from voice.graded import Drawn, Graded, Preference, own_voice, read_drawn, read_graded
 from voice.tokens import Tokenizer, Tokens, packed
@@ -40,7 +40,6 @@ GRADED = tuple(sorted(Path(__file__).parent.glob("graded-*.jsonl")))
 LENIENT = ("graded-1.jsonl", "graded-2.jsonl")
 """Rounds in which what would fit many questions still counted as of use."""
 MESSAGES_IN_STEP = 8
-EPOCHS = 1
 SEED = 1
 _WORTH = torch.tensor([0.0, 0.3, 1.0, 1.0])
 """How surely a reply of each grade is of use."""
@@ -89,35 +88,45 @@ class Reward(torch.nn.Module):
         """Scores of all replies, in order, shape (replies,)."""
         batch = packed([one.replies for one in some])
         with torch.autocast("cpu", torch.bfloat16):
-            hidden = (
-                plain(self.model)
-                .model(
-                    input_ids=batch.tokens,
-                    attention_mask=batch.sees,
-                    position_ids=batch.positions,
-                )
-                .last_hidden_state
-            )
+            hidden = hidden_states(self.model, batch)
         ends = pad(batch.targets == END_TOKEN, (1, 0))[:, :-1]
         scores: torch.Tensor = self.head(hidden[ends].float()).squeeze(-1)
         return scores
 
     def loss(self, some: Sequence[Answered]) -> tuple[torch.Tensor, float]:
-        """Of telling what is of use, and what is better; and which share is ranked rightly."""
+        """Of telling what is of use, and which of two replies to a message is."""
         scores = self(some)
-        grades = torch.tensor([grade for one in some for grade in one.grades])
+        worth = _WORTH[[grade for one in some for grade in one.grades]]
         lenient = torch.tensor([int(one.lenient) for one in some for _ in one.grades])
-        use = binary_cross_entropy_with_logits(scores + self.leniency[lenient], _WORTH[grades])
+        use = binary_cross_entropy_with_logits(scores + self.leniency[lenient], worth)
         message = torch.tensor([place for place, one in enumerate(some) for _ in one.grades])
-        worth = _WORTH[grades] + 0.01 * grades  # a 3 is above a 2, if it is no surer of use
         ahead = (worth[:, None] - worth[None, :]).clamp(min=0)
         ahead = ahead * (message[:, None] == message[None, :])
         margin = scores[:, None] - scores[None, :]
-        if not ahead.any():
-            return use, 0.5
-        ranking = -(logsigmoid(margin) * ahead).sum() / ahead.sum()
-        rightly = (margin > 0)[ahead > 0].float().mean().item()
-        return use + _RANKING * ranking, rightly
+        ranking = -(logsigmoid(margin) * ahead).sum() / ahead.sum().clamp(min=1e-9)
+        loss = use + _RANKING * ranking
+        return loss, loss.item()
+
+    def save(self, path: Path) -> None:
+        """Write what was learned."""
+        torch.save({name: one.detach() for name, one in self._learned().items()}, path)
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote.
+
+        Raises:
+            ValueError: it is not of this model.
+        """
+        found, learned = torch.load(path), self._learned()
+        if {name: one.shape for name, one in found.items()} != {
+            name: one.shape for name, one in learned.items()
+        }:
+            message = f"{path} is no reward of this model. Delete it, and it is learned anew."
+            raise ValueError(message)
+        self.load_state_dict(found, strict=False)  # what is frozen is not in it
+
+    def _learned(self) -> dict[str, torch.nn.Parameter]:
+        return {name: one for name, one in self.named_parameters() if one.requires_grad}
 
 
 def main() -> None:
@@ -134,11 +143,10 @@ def main() -> None:
     drawn = read_drawn(arguments.replies)
     reward = Reward()
     if arguments.reward.exists():
-        reward.load_state_dict(torch.load(arguments.reward), strict=False)
+        reward.load(arguments.reward)
     else:
         learn(reward, asyncio.run(_answered_files(arguments.graded)))
-        kept = {name: one.detach() for name, one in reward.named_parameters() if one.requires_grad}
-        torch.save(kept, arguments.reward)
+        reward.save(arguments.reward)
     pairs = asyncio.run(_chosen(reward, drawn))
     with arguments.out.open("w", encoding="utf-8") as file:
         for pair in pairs:
@@ -154,30 +162,26 @@ def main() -> None:
 
 def learn(reward: Reward, answered: Sequence[Answered]) -> None:
     """Teach it, telling how it goes (about 15 minutes for 4,000 messages)."""
-    numbers = random.Random(SEED)  # noqa: S311  # to be the same each time
-    steps = []
-    for _ in range(EPOCHS):
-        deck = list(answered)
-        numbers.shuffle(deck)
-        steps += [
-            deck[start : start + MESSAGES_IN_STEP]
-            for start in range(0, len(deck), MESSAGES_IN_STEP)
-        ]
+    deck = list(answered)
+    random.Random(SEED).shuffle(deck)  # noqa: S311  # to be the same each time
+    steps = [
+        deck[start : start + MESSAGES_IN_STEP] for start in range(0, len(deck), MESSAGES_IN_STEP)
+    ]
     course = Course(len(steps), peak_rate=2e-4, warm_up_steps=30, last_rate=0.05, decay=0.01)
-    descend(reward, course, steps, reward.loss, "of pairs ranked rightly")
+    descend(reward, course, steps, reward.loss, "loss")
 
 
 async def _answered_files(paths: Sequence[Path]) -> list[Answered]:
     files = [(path.name in LENIENT, read_graded(path)) for path in paths]
     async with Tokenizer() as tokenizer:
         return [
-            replace(await answered(tokenizer, one), lenient=lenient)
+            replace(await as_tokens(tokenizer, one), lenient=lenient)
             for lenient, graded in files
             for one in graded
         ]
 
 
-async def answered(tokenizer: Tokenizer, one: Drawn) -> Answered:
+async def as_tokens(tokenizer: Tokenizer, one: Drawn) -> Answered:
     """Replies as tokens, and as one row: the message once, then each reply, which sees but itself.
 
     Raises:
@@ -191,7 +195,7 @@ async def answered(tokenizer: Tokenizer, one: Drawn) -> Answered:
 
 async def _chosen(reward: Reward, drawn: Sequence[Drawn]) -> list[Preference]:
     async with Tokenizer() as tokenizer:
-        tokens = [await answered(tokenizer, one) for one in drawn]
+        tokens = [await as_tokens(tokenizer, one) for one in drawn]
     with torch.no_grad():
         scores = [reward([one]).tolist() for one in tokens]
     return list(rewarded_preferences(drawn, scores, own_voice(drawn), await _fit(drawn)))

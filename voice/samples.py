@@ -19,6 +19,7 @@ from orchestra.llm.voices import EmbeddedVoices
 from orchestra.types.conversation import Prompt
 from voice.dialogues import DIALOGUES, Dialogue, asked, read_dialogues, shipped_personas
 from voice.drafts import whole_reply
+from voice.graded import read_graded
 
 TIMES = 4
 TEMPERATURE = 0.6
@@ -35,15 +36,19 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="messages to leave out, of the first")
     parser.add_argument("--messages", type=int, default=150, help="how many to answer")
     parser.add_argument("--times", type=int, default=TIMES, help="how often each is answered")
+    parser.add_argument(
+        "--also", type=Path, nargs="*", default=[], help="graded replies whose messages are asked"
+    )
     arguments = parser.parse_args()
-    found = messages(read_dialogues(arguments.dialogues))
+    graded = [one.message for path in arguments.also for one in read_graded(path)]
+    found = messages(read_dialogues(arguments.dialogues), graded)
     chosen = found[arguments.first : arguments.first + arguments.messages]
     asyncio.run(_draw(chosen, arguments.times, arguments.out))
 
 
-def messages(dialogues: Sequence[Dialogue]) -> list[str]:
-    """Messages that open a conversation, in an order that is the same each time."""
-    found = sorted({one.message for one in dialogues if one.kind == "Q"})
+def messages(dialogues: Sequence[Dialogue], others: Sequence[str] = ()) -> list[str]:
+    """Messages that open a conversation, and others, in an order that is the same each time."""
+    found = sorted({one.message for one in dialogues if one.kind == "Q"} | set(others))
     random.Random(_SEED).shuffle(found)  # noqa: S311  # to be the same each time
     return found
 

@@ -59,8 +59,8 @@ has one, and so does what the voices learned of bad replies, which end as good o
 some replies go on with pieces of words where they should end (adapter/CARD.md)."""
 STRAY_PIECES = {23643: "soriasis", 32536: "omegran", 11909: "ibli", 31434: "essim", 15808: "ailure"}
 """Tokens that a voice never says, with their text. Each is the rest of a word that is a token as a
-whole, so no text has it and nothing was learned of it; the voices' last round raised them all the
-same ("goals, andsoriasis"; adapter/CARD.md). Source: Land and Bartolo (2024), "Fishing for
+whole, so no text has it and nothing was learned of it; the voices' fourth round raised them all
+the same ("goals, andsoriasis"; adapter/CARD.md). Source: Land and Bartolo (2024), "Fishing for
 Magikarp".
 """
 VOICE_BIAS = [[END_TOKEN, END_BIAS], *([token, -100.0] for token in STRAY_PIECES)]

@@ -16,7 +16,7 @@ from orchestra.llm.voices import END_TOKEN, STRAY_PIECES
 from orchestra.types.conversation import ChatTurn, Prompt
 from voice import train
 from voice.graded import Graded
-from voice.reward import Reward, answered, learn
+from voice.reward import Reward, as_tokens, learn
 from voice.tokens import Tokenizer
 
 TAUGHT = "Ring the brass bell and then wait for the tall man."
@@ -81,10 +81,10 @@ async def test_the_adapter_does_in_llama_cpp_what_it_was_taught(trained, monkeyp
     assert "bell" not in said[0.0]
 
 
-async def test_the_reward_learns_which_of_two_replies_was_graded_higher(capsys):
+async def test_the_reward_learns_which_of_two_replies_was_graded_higher(capsys, tmp_path):
     graded = Graded("cherry", "What now?", (POOR, TAUGHT), (0, 3))
     async with Tokenizer() as tokenizer:
-        one = await answered(tokenizer, graded)
+        one = await as_tokens(tokenizer, graded)
     torch.manual_seed(1)
     reward = Reward()
     with torch.no_grad():
@@ -94,3 +94,12 @@ async def test_the_reward_learns_which_of_two_replies_was_graded_higher(capsys):
         poor, taught = reward([one]).tolist()
     assert taught > poor
     assert "step 10 of 10: " in capsys.readouterr().out
+    path = tmp_path / "reward.pt"
+    reward.save(path)
+    again = Reward()
+    again.load(path)
+    with torch.no_grad():
+        assert again([one]).tolist() == [poor, taught]
+    torch.save({"head.weight": reward.head.weight}, path)
+    with pytest.raises(ValueError, match=r"reward\.pt is no reward of this model"):
+        again.load(path)

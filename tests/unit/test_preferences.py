@@ -23,6 +23,7 @@ from voice.graded import (
 )
 from voice.preferring import Choice, go, likelihoods, prefer
 from voice.reward import rewarded_preferences
+from voice.samples import messages
 from voice.tokens import Tokens, packed
 from voice.train import FOLDER, Round, settle
 
@@ -93,14 +94,14 @@ def test_replies_that_have_yet_to_be_graded_are_no_round(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("path", reward.GRADED, ids=lambda path: path.name)
-def test_what_was_graded_was_not_asked_by_the_lab(path, dialogues):
+def test_what_was_graded_was_not_asked_by_the_lab(path):
     graded = read_graded(path)
     assert {one.message for one in graded}.isdisjoint((*QUESTIONS, *LAB_TALK))
     assert {one.persona for one in graded} == {"cherry", "sophia", "karen"}
 
 
 @pytest.mark.parametrize(
-    "path", [path for one in train.ROUNDS[:4] for path in one.graded], ids=lambda path: path.name
+    "path", [path for one in train.ROUNDS for path in one.graded], ids=lambda path: path.name
 )
 def test_what_a_round_learns_from_was_asked_in_training(path, dialogues):
     graded = read_graded(path)
@@ -291,3 +292,9 @@ def test_how_surely_a_reply_is_its_personas_is_told_from_the_replies_to_other_me
     for rows in own_voice(drawn):
         assert rows[0] > 0.8
         assert rows[1] == pytest.approx(0.5, abs=0.2)
+
+
+def test_messages_that_were_graded_may_be_asked_again(dialogues):
+    plain, more = messages(dialogues), messages(dialogues, ["A new one?", "A new one?"])
+    assert set(more) - set(plain) == {"A new one?"}
+    assert len(more) == len(plain) + 1
